@@ -1,0 +1,396 @@
+"""The operator's settings: command line, environment, and the configuration ConfigMap.
+
+This module is the only one that reads the environment. Precedence: flag, then
+`EVENTSOURCE_OPERATOR_…`, then the ConfigMap's keys, then the default here; the ConfigMap
+is applied on top while running, so it overrides only what it may hold (see `CONFIG_KEYS`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+_PREFIX: Final = "EVENTSOURCE_OPERATOR_"
+_SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_MEBIBYTE: Final = 1024 * 1024
+_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "false", "no", "off"})
+_PORT_LIMIT: Final = 65535
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
+_KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+
+Policy: TypeAlias = Literal["default", "strict"]
+LogFormat: TypeAlias = Literal["text", "json"]
+
+
+class SettingsError(ValueError):
+    """A setting has a value that cannot be used.
+
+    Attributes:
+        flag: The flag (`--metrics-port`) or ConfigMap key (`argoServer`) at fault.
+        message: What is wrong and what is expected.
+    """
+
+    def __init__(self, flag: str, message: str) -> None:
+        self.flag = flag
+        self.message = message
+        super().__init__(f"{flag}: {message}")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRef:
+    """A key of a Secret or ConfigMap in the operator's own namespace."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryDefaults:
+    """What an EventSource gets that says nothing about it; seconds and counts as in `spec.delivery`."""
+
+    max_concurrency: int = 64
+    max_per_second: float = 0.0
+    retry_limit: int = 10
+    retry_backoff_seconds: float = 1.0
+    retry_max_backoff_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set from outside; build it with `Settings.from_env`.
+
+    Attributes:
+        namespaces: Namespaces whose EventSources are served; empty only with `all_namespaces`.
+        all_namespaces: Serve every namespace.
+        argo_server: URL of the default Argo Server.
+        allow_servers: Further URLs that `spec.server.url` may name.
+        argo_token_file: Token for the default server; None: the operator's service account token.
+        argo_ca_file: CA bundle for the default server; None: the system's.
+        auth_prefix: Scheme in front of the token.
+        auth_secret: From the ConfigMap: Secret key with the default server's token.
+        ca_config_map: From the ConfigMap: ConfigMap key with the default server's CA.
+        metrics_host: Address for health and metrics, empty for all.
+        metrics_port: Port for health and metrics, 0 for any free one.
+        leader_elect: Take part in an election before doing anything.
+        lease_namespace: Namespace of the Lease.
+        lease_name: Name of the Lease.
+        operator_namespace: Where the operator runs; its configuration is read from there.
+        pod_name: Who writes Events.
+        log_format: `text` or `json`.
+        log_level: Level of the operator's own loggers.
+        policy: `strict` reviews also what a source does in its own namespace.
+        pending_limit: Changes that wait for delivery, at most, before the streams stop reading.
+        pending_bytes: The same in bytes.
+        old_state_bytes: Memory for old states of objects.
+        position_interval: Seconds between writes of a source's position, at least.
+        ledger_interval: Seconds between writes of a source's ledger, at least.
+        status_interval: Seconds between writes of a source's status, at least.
+        grace_seconds: Time for draining after SIGTERM.
+        kubeconfig: Path(s) of kubeconfig files; None: in-cluster, else the user's default.
+        context: Context in the kubeconfig; None: its current one.
+        token_file: The operator's own projected token.
+        delivery: Defaults for `spec.delivery`.
+    """
+
+    namespaces: tuple[str, ...] = ()
+    all_namespaces: bool = False
+    argo_server: str = "http://localhost:2746"
+    allow_servers: tuple[str, ...] = ()
+    argo_token_file: str | None = None
+    argo_ca_file: str | None = None
+    auth_prefix: str = "Bearer"
+    auth_secret: KeyRef | None = None
+    ca_config_map: KeyRef | None = None
+    metrics_host: str = ""
+    metrics_port: int = 8080
+    leader_elect: bool = True
+    lease_namespace: str = "default"
+    lease_name: str = "eventsource-operator"
+    operator_namespace: str = "default"
+    pod_name: str = "eventsource-operator"
+    log_format: LogFormat = "text"
+    log_level: str = "INFO"
+    policy: Policy = "default"
+    pending_limit: int = 10_000
+    pending_bytes: int = 64 * _MEBIBYTE
+    old_state_bytes: int = 32 * _MEBIBYTE
+    position_interval: float = 2.0
+    ledger_interval: float = 30.0
+    status_interval: float = 2.0
+    grace_seconds: float = 20.0
+    kubeconfig: str | None = None
+    context: str | None = None
+    token_file: str = str(_SERVICE_ACCOUNT / "token")
+    delivery: DeliveryDefaults = field(default_factory=DeliveryDefaults)
+
+    @classmethod
+    def from_env(
+        cls, env: Mapping[str, str], *, service_account: Path = _SERVICE_ACCOUNT, **overrides: Any
+    ) -> Settings:
+        """Build the settings from the environment and the command line.
+
+        Args:
+            env: The environment: `EVENTSOURCE_OPERATOR_<FLAG>` for each flag, `KUBECONFIG`,
+                `POD_NAMESPACE`, `POD_NAME`, `HOSTNAME`.
+            service_account: Folder of the pod's service account.
+            **overrides: Fields from the command line; None means not given.
+
+        Raises:
+            SettingsError: A value cannot be used, or two contradict each other.
+        """
+        given = {name: value for name, value in overrides.items() if value is not None}
+        values: dict[str, Any] = {}
+        for name, parse in _PARSERS.items():
+            text = env.get(_PREFIX + _variable(name))
+            if name in given:
+                values[name] = parse(_flag(name), given.pop(name))
+            elif text is not None and text.strip():
+                values[name] = parse(_PREFIX + _variable(name), text.strip())
+        if given:
+            raise TypeError(f"not a setting: {', '.join(sorted(given))}")
+        values["delivery"] = DeliveryDefaults(**{n: values.pop(n) for n in _DELIVERY if n in values})
+        values.setdefault("operator_namespace", _own_namespace(env, service_account))
+        values.setdefault("lease_namespace", values["operator_namespace"])
+        values.setdefault("pod_name", env.get("POD_NAME") or env.get("HOSTNAME") or cls.pod_name)
+        values.setdefault("kubeconfig", env.get("KUBECONFIG") or None)
+        values.setdefault("token_file", str(service_account / "token"))
+        return _consistent(cls(**values))
+
+
+def apply_config(settings: Settings, data: Mapping[str, str]) -> Settings:
+    """The settings with the configuration ConfigMap's data on top.
+
+    Args:
+        settings: As from the command line; keep them, and apply each new ConfigMap to them.
+        data: The ConfigMap's `data`. Keys that are not in `CONFIG_KEYS` change nothing.
+
+    Raises:
+        SettingsError: A key has a value that cannot be used; its `flag` is the key.
+    """
+    values: dict[str, Any] = {}
+    for key, name in CONFIG_KEYS.items():
+        text = data.get(key, "").strip()
+        if text:
+            values[name] = _PARSERS[name](key, text)
+    delivery = {name: values.pop(name) for name in _DELIVERY if name in values}
+    merged = dataclasses.replace(settings.delivery, **delivery)
+    return _consistent(dataclasses.replace(settings, **values, delivery=merged), in_config=True)
+
+
+def unknown_config_keys(data: Mapping[str, str]) -> tuple[str, ...]:
+    """The ConfigMap's keys that mean nothing to this version, to be warned about."""
+    return tuple(sorted(set(data) - set(CONFIG_KEYS)))
+
+
+def normal_url(url: str) -> str:
+    """A server URL in the form in which two of them can be compared.
+
+    Raises:
+        ValueError: It is not an http(s) URL, or carries credentials, a query or a fragment.
+    """
+    parts = urlsplit(url.strip())
+    if parts.scheme.lower() not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"{url!r} is not an http:// or https:// URL")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("credentials, a query or a fragment do not belong in the URL of a server")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = parts.port  # raises ValueError when it is not one
+    default = {"http": 80, "https": 443}[parts.scheme.lower()]
+    where = f"{host}:{port}" if port and port != default else host
+    return f"{parts.scheme.lower()}://{where}{parts.path.rstrip('/')}"
+
+
+Parser = Callable[[str, Any], Any]
+
+
+def _text(_flag: str, value: Any) -> str:
+    return str(value)
+
+
+def _boolean(flag: str, value: Any) -> bool:
+    word = str(value).lower()
+    if word in _TRUE | _FALSE:
+        return word in _TRUE
+    raise SettingsError(flag, f"{value!r} is neither true nor false")
+
+
+def _number(least: float, most: float = math.inf) -> Parser:
+    def parse(flag: str, value: Any) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise SettingsError(flag, f"{value!r} is not a number") from None
+        if not least <= number <= most or math.isinf(number):
+            raise SettingsError(flag, f"{value!r} is out of range: {_range(least, most)} expected")
+        return number
+
+    return parse
+
+
+def _integer(least: int, most: int | None = None) -> Parser:
+    def parse(flag: str, value: Any) -> int:
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            raise SettingsError(flag, f"{value!r} is not a whole number") from None
+        if number < least or (most is not None and number > most):
+            limits = _range(least, math.inf if most is None else most)
+            raise SettingsError(flag, f"{value!r} is out of range: {limits} expected")
+        return number
+
+    return parse
+
+
+def _range(least: float, most: float) -> str:
+    return f"{least:g} or more" if math.isinf(most) else f"{least:g} to {most:g}"
+
+
+def _choice(*words: str, change: Callable[[str], str] = str.lower) -> Parser:
+    def parse(flag: str, value: Any) -> str:
+        word = change(str(value))
+        if word not in words:
+            raise SettingsError(flag, f"{value!r} is not one of {', '.join(words)}")
+        return word
+
+    return parse
+
+
+def _matching(pattern: re.Pattern[str], what: str) -> Parser:
+    def parse(flag: str, value: Any) -> str:
+        if not pattern.fullmatch(str(value)):
+            raise SettingsError(flag, f"{value!r} is not {what}")
+        return str(value)
+
+    return parse
+
+
+def _listed(item: Parser) -> Parser:
+    def parse(flag: str, value: Any) -> tuple[Any, ...]:
+        words = re.split(r"[,\s]+", value) if isinstance(value, str) else list(value)
+        return tuple(dict.fromkeys(item(flag, word) for word in words if word))
+
+    return parse
+
+
+def _url(flag: str, value: Any) -> str:
+    try:
+        return normal_url(str(value))
+    except ValueError as error:
+        raise SettingsError(flag, f"{error}; such as https://argo-server.argo:2746") from error
+
+
+def _key_ref(flag: str, value: Any) -> KeyRef:
+    name, _, key = str(value).partition("/")
+    if not _SUBDOMAIN.fullmatch(name) or not _KEY.fullmatch(key):
+        raise SettingsError(flag, f"{value!r} is not NAME/KEY of an object in the operator's namespace")
+    return KeyRef(name, key)
+
+
+def _prefix_word(flag: str, value: Any) -> str:
+    word = str(value)
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*", word):  # RFC 9110 token, as a scheme is
+        raise SettingsError(flag, f"{value!r} is not an authentication scheme, such as Bearer")
+    return word
+
+
+_LABEL_NAME: Final = _matching(_LABEL, "the name of a namespace (lower-case letters, digits, dashes)")
+_OBJECT_NAME: Final = _matching(
+    _SUBDOMAIN, "the name of an object (lower-case letters, digits, dashes, dots)"
+)
+
+_DELIVERY: Final = tuple(f.name for f in dataclasses.fields(DeliveryDefaults))
+_PARSERS: Final[Mapping[str, Parser]] = {
+    "namespaces": _listed(_LABEL_NAME),
+    "all_namespaces": _boolean,
+    "argo_server": _url,
+    "allow_servers": _listed(_url),
+    "argo_token_file": _text,
+    "argo_ca_file": _text,
+    "auth_prefix": _prefix_word,
+    "auth_secret": _key_ref,
+    "ca_config_map": _key_ref,
+    "metrics_host": _text,
+    "metrics_port": _integer(0, _PORT_LIMIT),
+    "leader_elect": _boolean,
+    "lease_namespace": _LABEL_NAME,
+    "lease_name": _OBJECT_NAME,
+    "operator_namespace": _LABEL_NAME,
+    "pod_name": _text,
+    "log_format": _choice("text", "json"),
+    "log_level": _choice(*_LEVELS, change=str.upper),
+    "policy": _choice("default", "strict"),
+    "pending_limit": _integer(1),
+    "pending_bytes": _integer(1),
+    "old_state_bytes": _integer(0),
+    "position_interval": _number(0),
+    "ledger_interval": _number(0),
+    "status_interval": _number(0),
+    "grace_seconds": _number(0),
+    "kubeconfig": _text,
+    "context": _text,
+    "token_file": _text,
+    "max_concurrency": _integer(1, 1024),
+    "max_per_second": _number(0),
+    "retry_limit": _integer(0),
+    "retry_backoff_seconds": _number(0),
+    "retry_max_backoff_seconds": _number(0),
+}
+
+# What the configuration ConfigMap may hold → the setting's name.
+CONFIG_KEYS: Final[Mapping[str, str]] = {
+    "argoServer": "argo_server",
+    "allowServers": "allow_servers",
+    "authSecret": "auth_secret",
+    "authPrefix": "auth_prefix",
+    "caConfigMap": "ca_config_map",
+    "maxConcurrency": "max_concurrency",
+    "maxPerSecond": "max_per_second",
+    "retryLimit": "retry_limit",
+    "retryBackoffSeconds": "retry_backoff_seconds",
+    "retryMaxBackoffSeconds": "retry_max_backoff_seconds",
+    "policy": "policy",
+    "logLevel": "log_level",
+}
+
+# Flags that may be given several times are called in the singular.
+_SINGULAR: Final[Mapping[str, str]] = {"namespaces": "namespace", "allow_servers": "allow_server"}
+
+
+def _flag(name: str) -> str:
+    return "--" + _SINGULAR.get(name, name).replace("_", "-")
+
+
+def _variable(name: str) -> str:
+    return _SINGULAR.get(name, name).upper()
+
+
+def _own_namespace(env: Mapping[str, str], service_account: Path) -> str:
+    if env.get("POD_NAMESPACE"):
+        return env["POD_NAMESPACE"]
+    try:
+        return (service_account / "namespace").read_text(encoding="ascii").strip() or "default"
+    except OSError:
+        return "default"
+
+
+def _consistent(settings: Settings, *, in_config: bool = False) -> Settings:
+    """The same settings, when they do not contradict each other; the own namespace when none is named."""
+    if settings.namespaces and settings.all_namespaces:
+        raise SettingsError("--all-namespaces", "cannot be combined with --namespace; give one of them")
+    delivery = settings.delivery
+    if delivery.retry_backoff_seconds > delivery.retry_max_backoff_seconds:
+        flag = "retryBackoffSeconds" if in_config else _flag("retry_backoff_seconds")
+        raise SettingsError(flag, "is longer than the longest back-off (retry_max_backoff_seconds)")
+    if not settings.namespaces and not settings.all_namespaces:
+        return dataclasses.replace(settings, namespaces=(settings.operator_namespace,))
+    return settings
