@@ -1,8 +1,8 @@
 """The operator's settings: command line, environment, and the configuration ConfigMap.
 
-This module is the only one that reads the environment. Precedence: flag, then
-`EVENTSOURCE_OPERATOR_…`, then the ConfigMap's keys, then the default here; the ConfigMap
-is applied on top while running, so it overrides only what it may hold (see `CONFIG_KEYS`).
+This module is the only one that knows the environment's names. A flag goes before its
+`EVENTSOURCE_OPERATOR_…` variable, that before the default here. The ConfigMap, which can
+change while the operator runs, goes before all of them; `CONFIG_KEYS` is what it may hold.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 _PREFIX: Final = "EVENTSOURCE_OPERATOR_"
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_POD_NAME: Final = "eventsource-operator"
 _MEBIBYTE: Final = 1024 * 1024
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
@@ -117,7 +118,7 @@ class Settings:
     lease_namespace: str = "default"
     lease_name: str = "eventsource-operator"
     operator_namespace: str = "default"
-    pod_name: str = "eventsource-operator"
+    pod_name: str = _POD_NAME
     log_format: LogFormat = "text"
     log_level: str = "INFO"
     policy: Policy = "default"
@@ -161,7 +162,7 @@ class Settings:
         values["delivery"] = DeliveryDefaults(**{n: values.pop(n) for n in _DELIVERY if n in values})
         values.setdefault("operator_namespace", _own_namespace(env, service_account))
         values.setdefault("lease_namespace", values["operator_namespace"])
-        values.setdefault("pod_name", env.get("POD_NAME") or env.get("HOSTNAME") or cls.pod_name)
+        values.setdefault("pod_name", env.get("POD_NAME") or env.get("HOSTNAME") or _POD_NAME)
         values.setdefault("kubeconfig", env.get("KUBECONFIG") or None)
         values.setdefault("token_file", str(service_account / "token"))
         return _consistent(cls(**values))

@@ -13,13 +13,9 @@ from typing import Any
 
 import orjson
 
+from eventsource_operator.core.text import clean
+
 _MESSAGE_LIMIT = 500  # characters; these texts end up in conditions, events and logs
-
-
-def clean(text: str, limit: int) -> str:
-    """One printable line of at most `limit` characters."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * limit]).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 class KubeError(Exception):
@@ -36,7 +32,7 @@ class KubeError(Exception):
     def __init__(self, status: int, reason: str, message: str) -> None:
         self.status = status
         self.reason = clean(reason, 80)
-        self.message = clean(message, _MESSAGE_LIMIT)
+        self.message = clean(message.strip(), _MESSAGE_LIMIT)
         super().__init__(self.message)
 
     def __str__(self) -> str:

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
+from eventsource_operator.core.text import clean
 from eventsource_operator.kube.client import KubeClient
 from eventsource_operator.kube.discovery import Resource
-from eventsource_operator.kube.errors import KubeError, NotFound, clean
+from eventsource_operator.kube.errors import KubeError, NotFound
 
 _log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from eventsource_operator.core.text import clean
 from eventsource_operator.kube.client import KubeClient
-from eventsource_operator.kube.errors import clean
 
 _NAME_LIMIT = 253
 
