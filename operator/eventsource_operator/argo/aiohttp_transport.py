@@ -218,6 +218,8 @@ class AsyncArgoClient:
         )
 
     async def _send(self, call: Call, authorization: str | None) -> Answer:
+        if self._closed:
+            raise RuntimeError("the client is closed")
         session = self._session or self._open()
         headers = dict(call.headers)
         body = call.body
@@ -248,8 +250,6 @@ class AsyncArgoClient:
 
     def _open(self) -> aiohttp.ClientSession:
         """Made at the first request, inside of the event loop that uses it."""
-        if self._closed:
-            raise RuntimeError("the client is closed")
         config = self._config
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(

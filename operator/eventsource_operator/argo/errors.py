@@ -4,20 +4,24 @@ One hierarchy for both transports, so that callers never see a type of `requests
 carries a `Decision`: what the sender has to do about it is decided once, here, and not at each call. The
 rules are those of the design's client section and of `docs/argo-server-facts.md`.
 
-Text in these errors comes from a server that is not trusted: `clean` bounds it and takes control characters
+Text in these errors comes from a server that is not trusted: it is bounded, and control characters are taken
 out. No error holds a token or a request body.
 """
 
 # ruff: noqa: N818 - the class names are the words of the decision table: `except Forbidden` reads as it
 import enum
-import unicodedata
 from typing import Any, ClassVar
+
+from eventsource_operator.core.text import clean
 
 MAX_MESSAGE_CHARS = 1000
 """Characters of server text kept in an error: several dispatch reasons, and still small in a status."""
 
 MAX_DETAILS = 10
 """Entries of the gateway's `details` that are kept."""
+
+MAX_DETAIL_CHARS = 200
+"""Characters kept of each."""
 
 
 class Decision(enum.Enum):
@@ -42,18 +46,6 @@ class Decision(enum.Enum):
     """The server sheds load: slow down, then send again."""
 
 
-def clean(text: str, limit: int = MAX_MESSAGE_CHARS) -> str:
-    """Make text of an untrusted server fit for a log line, a status and a terminal.
-
-    Control, format (bidirectional overrides), surrogate and separator characters become spaces, runs of
-    white space become one, and the result has at most `limit` characters.
-    """
-    head = text[: limit * 4]  # bounds the work, not only the result
-    safe = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in head)
-    safe = " ".join(safe.split())
-    return safe if len(safe) <= limit and len(head) == len(text) else safe[: limit - 1] + "…"
-
-
 class ArgoError(Exception):
     """Base of all errors of the client.
 
@@ -76,10 +68,10 @@ class ArgoError(Exception):
         details: tuple[Any, ...] = (),
         retry_after: float | None = None,
     ) -> None:
-        self.message = clean(message)
+        self.message = clean(message, MAX_MESSAGE_CHARS)
         self.status = status
         self.code = code
-        self.details = tuple(clean(str(detail), 200) for detail in details[:MAX_DETAILS])
+        self.details = tuple(clean(str(detail), MAX_DETAIL_CHARS) for detail in details[:MAX_DETAILS])
         self.retry_after = retry_after
         super().__init__(self.message)
 
@@ -172,7 +164,7 @@ class Dispatch(ArgoError):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message, status=status, code=code, details=details, retry_after=retry_after)
-        self.reasons = tuple(clean(reason) for reason in reasons)
+        self.reasons = tuple(clean(reason, MAX_MESSAGE_CHARS) for reason in reasons)
         self.already_exists = already_exists
         self.transient = transient
 

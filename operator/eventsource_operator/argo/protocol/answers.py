@@ -29,9 +29,9 @@ from eventsource_operator.argo.errors import (
     Unauthorized,
     Unavailable,
     Unimplemented,
-    clean,
 )
 from eventsource_operator.argo.protocol.dispatch import DISPATCH_PREFIX, dispatch_error
+from eventsource_operator.core.text import clean
 
 MAX_RETRY_AFTER = 3600.0
 """Seconds; a server that asks for more, by mistake or malice, is asked again after an hour."""

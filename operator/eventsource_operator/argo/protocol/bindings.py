@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from eventsource_operator.argo.errors import Expired, InvalidArgument, Unavailable, clean
+from eventsource_operator.argo.errors import Expired, InvalidArgument, Unavailable
 from eventsource_operator.argo.protocol.options import (
     DEFAULT_LIMIT,
     ListOptions,
@@ -200,12 +200,3 @@ def newest_state_token(token: str) -> str | None:
     content["rv"] = -1
     text = json.dumps(content, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def describe(binding: WorkflowEventBinding) -> str:
-    """A binding in a few words for people."""
-    template = binding.template
-    kind = "ClusterWorkflowTemplate" if template and template.cluster_scope else "WorkflowTemplate"
-    return clean(
-        f"{binding.namespace}/{binding.name} submits {kind} {template.name}" if template else binding.name
-    )
