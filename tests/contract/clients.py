@@ -1,0 +1,93 @@
+"""Both transports behind one synchronous face, so that every contract test runs for both."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from eventsource_operator.argo import ArgoClient, ArgoError, AsyncArgoClient, ServerConfig
+from eventsource_operator.argo.protocol import BindingPage, EventRequest, WorkflowEventBinding
+
+Outcome = object | ArgoError
+
+
+class Client(Protocol):
+    """What contract tests use of a transport."""
+
+    def receive_event(self, namespace: str, discriminator: str = "", body: Any = None, **options: Any) -> Any: ...
+    def post_event(self, request: EventRequest, body: bytes, headers: Mapping[str, str]) -> None: ...
+    def page(self, namespace: str, **options: Any) -> BindingPage: ...
+    def bindings(self, namespace: str, **options: Any) -> Iterator[WorkflowEventBinding]: ...
+    def burst(self, events: list[dict[str, Any]], at_once: int) -> list[Outcome]: ...
+    def reload_token(self) -> bool: ...
+    def close(self) -> None: ...
+
+
+class RequestsClient:
+    def __init__(self, config: ServerConfig) -> None:
+        self.client = ArgoClient(config, connection_limit=64)
+        self.receive_event = self.client.receive_event
+        self.post_event = self.client.post_event
+        self.page = self.client.list_bindings_page
+        self.bindings = self.client.list_workflow_event_bindings
+        self.reload_token = self.client.reload_token
+        self.close = self.client.close
+
+    def burst(self, events: list[dict[str, Any]], at_once: int) -> list[Outcome]:
+        def send(event: dict[str, Any]) -> Outcome:
+            try:
+                return self.client.receive_event(**event)
+            except ArgoError as error:
+                return error
+
+        with ThreadPoolExecutor(at_once) as pool:
+            return list(pool.map(send, events))
+
+
+class AiohttpClient:
+    def __init__(self, config: ServerConfig) -> None:
+        self.client = AsyncArgoClient(config)
+        self._runner = asyncio.Runner()
+
+    def receive_event(self, namespace: str, discriminator: str = "", body: Any = None, **options: Any) -> Any:
+        return self._runner.run(self.client.receive_event(namespace, discriminator, body, **options))
+
+    def post_event(self, request: EventRequest, body: bytes, headers: Mapping[str, str]) -> None:
+        self._runner.run(self.client.post_event(request, body, headers))
+
+    def page(self, namespace: str, **options: Any) -> BindingPage:
+        return self._runner.run(self.client.list_bindings_page(namespace, **options))
+
+    def bindings(self, namespace: str, **options: Any) -> Iterator[WorkflowEventBinding]:
+        listing = self.client.list_workflow_event_bindings(namespace, **options)
+
+        async def one() -> WorkflowEventBinding | None:
+            return await anext(listing, None)
+
+        while (binding := self._runner.run(one())) is not None:
+            yield binding
+
+    def burst(self, events: list[dict[str, Any]], at_once: int) -> list[Outcome]:
+        async def every() -> list[Outcome]:
+            gate = asyncio.Semaphore(at_once)
+
+            async def send(event: dict[str, Any]) -> Outcome:
+                async with gate:
+                    try:
+                        return await self.client.receive_event(**event)
+                    except ArgoError as error:
+                        return error
+
+            return list(await asyncio.gather(*(send(event) for event in events)))
+
+        return self._runner.run(every())
+
+    def reload_token(self) -> bool:
+        return self._runner.run(self.client.reload_token())
+
+    def close(self) -> None:
+        self._runner.run(self.client.close())
+        self._runner.close()
+
+
+TRANSPORTS: dict[str, Callable[[ServerConfig], Client]] = {"requests": RequestsClient, "aiohttp": AiohttpClient}

@@ -1,0 +1,77 @@
+"""Templates and bindings of the contract tests, and the Workflows that came of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.support.controlplane import wait_for
+from tools.controlplane.rest import Client
+
+ARGO = "/apis/argoproj.io/v1alpha1"
+
+
+def binding(
+    name: str,
+    *,
+    selector: str = "true",
+    template: str | None = "wait",
+    workflow_name: str = "",
+    parameters: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    cluster_scope: bool = False,
+) -> dict[str, Any]:
+    """A WorkflowEventBinding; without a template it submits nothing."""
+    spec: dict[str, Any] = {"event": {"selector": selector}}
+    if template is not None:
+        reference = {"name": template} | ({"clusterScope": True} if cluster_scope else {})
+        submit: dict[str, Any] = {"workflowTemplateRef": reference}
+        if workflow_name:
+            submit["metadata"] = {"name": workflow_name}
+        if parameters:
+            entries = [{"name": key, "valueFrom": {"event": text}} for key, text in parameters.items()]
+            submit["arguments"] = {"parameters": entries}
+        spec["submit"] = submit
+    metadata = {"name": name, "labels": dict(labels or {})}
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "WorkflowEventBinding",
+        "metadata": metadata,
+        "spec": spec,
+    }
+
+
+class Cluster:
+    """The Argo objects of one namespace, seen as administrator."""
+
+    def __init__(self, api: Client, namespace: str) -> None:
+        self.api = api
+        self.namespace = namespace
+        self._path = f"{ARGO}/namespaces/{namespace}"
+
+    def template(self, name: str = "wait", labels: Mapping[str, str] | None = None) -> None:
+        """A WorkflowTemplate that needs no node."""
+        spec = {"entrypoint": "wait", "templates": [{"name": "wait", "suspend": {"duration": "0"}}]}
+        metadata = {"name": name, "labels": dict(labels or {})}
+        manifest = {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "metadata": metadata, "spec": spec}
+        self.api.request("POST", f"{self._path}/workflowtemplates", manifest)
+
+    def bind(self, *bindings: dict[str, Any]) -> None:
+        for manifest in bindings:
+            self.api.request("POST", f"{self._path}/workfloweventbindings", manifest)
+
+    def unbind(self, name: str) -> None:
+        self.api.request("DELETE", f"{self._path}/workfloweventbindings/{name}")
+
+    def workflows(self) -> dict[str, dict[str, Any]]:
+        items = self.api.request("GET", f"{self._path}/workflows")["items"]
+        return {str(item["metadata"]["name"]): item for item in items}
+
+    def parameters(self, workflow: str) -> dict[str, str]:
+        spec = self.api.request("GET", f"{self._path}/workflows/{workflow}")["spec"]
+        return {str(entry["name"]): entry["value"] for entry in spec["arguments"]["parameters"]}
+
+    def warnings(self) -> list[str]:
+        items = self.api.request("GET", f"/api/v1/namespaces/{self.namespace}/events")["items"]
+        return [str(item["message"]) for item in items if item["reason"] == "WorkflowEventBindingError"]
+
+    def wait_for_workflow(self, name: str) -> None:
+        wait_for(lambda: name in self.workflows(), 10, f"Workflow {name}")
