@@ -247,7 +247,7 @@ def compile_tree(directory: Path, shown_as: Path) -> None:
 
 
 def keep_bytecode_only(requirements: Path) -> None:
-    """Drops the sources of generated code: nobody reads them in a traceback, and they are a third of the image.
+    """Drops the sources of generated code: no traceback needs them, and they are a third of the image.
 
     Bytecode beside its source is used only with the source; in the source's place, it is imported alone.
     """
