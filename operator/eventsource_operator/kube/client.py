@@ -252,7 +252,7 @@ class KubeClient:
 
         Args:
             path: Path of the collection.
-            query: Selectors.
+            query: Selectors; a `timeoutSeconds` in it replaces the random 5 to 10 minutes.
             resource_version: Changes after this version are sent.
             idle_timeout: Seconds without a byte after which the stream counts as dead; the API
                 server sends a bookmark about each minute, so silence means a lost connection.
@@ -266,11 +266,11 @@ class KubeClient:
             KubeError: As `request`.
         """
         params = {
+            "timeoutSeconds": str(random.randint(*_WATCH_SECONDS)),
             **(query or {}),
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
-            "timeoutSeconds": str(random.randint(*_WATCH_SECONDS)),
         }
         limit = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=idle_timeout)
         async with self._opened(_Call("GET", path, limit, params)) as response:
