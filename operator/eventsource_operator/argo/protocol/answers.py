@@ -173,7 +173,7 @@ def _gateway_class(status: int, said: _GatewayError, message: str, facts: dict[s
 
 def _forbidden_message(message: str) -> str:
     if message == "failed to process webhook request":  # what the server says when no credentials came at all
-        return f"{message}: no credentials were sent, and the server needs some"
+        return f"{message}: no credentials were sent, and events need some; a server in --auth-mode=server takes any"
     return message or "the credentials lack a right"
 
 
