@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 from types import FrameType
@@ -12,6 +13,9 @@ from tools.controlplane.access import ControlPlaneError
 from tools.controlplane.crds import CrdError
 from tools.controlplane.pins import GROUPS
 from tools.controlplane.toolchain import ToolchainError
+
+THEN = "--"
+"""What follows are arguments for Python, which this process becomes when its own work is done."""
 
 
 def main() -> int:
@@ -24,11 +28,13 @@ def main() -> int:
     commands.add_parser("up", help="start a control plane in the background, print its settings")
     commands.add_parser("down", help="end it")
     commands.add_parser("serve", help="own it (what `up` starts)")
-    arguments = parser.parse_args()
+    words = sys.argv[1:]
+    end = words.index(THEN) if THEN in words else len(words)
+    arguments = parser.parse_args(words[:end])
     if unknown := set(getattr(arguments, "groups", [])) - set(GROUPS):
         parser.error(f"unknown group {', '.join(sorted(unknown))}: one of {', '.join(GROUPS)}")
     try:
-        _run(arguments)
+        _run(arguments, announce=THEN not in words)
     except (
         build.BuildError,
         ToolchainError,
@@ -41,13 +47,17 @@ def main() -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    if words[end:]:
+        os.execv(sys.executable, [sys.executable, *words[end + 1 :]])  # noqa: S606 - Python's own arguments
     return 0
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace, *, announce: bool) -> None:
     match arguments.command:
         case "build":
-            print(build.ensure(arguments.groups or ["plane"]))
+            directory = build.ensure(arguments.groups or ["plane"])
+            if announce:
+                print(directory)
         case "up":
             print(background.up())
         case "down":
