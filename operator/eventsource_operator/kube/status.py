@@ -8,7 +8,7 @@ from typing import Any
 from eventsource_operator.kube.apply import apply
 from eventsource_operator.kube.client import KubeClient
 from eventsource_operator.kube.discovery import Resource
-from eventsource_operator.kube.errors import Conflict, NotFound
+from eventsource_operator.kube.errors import NotFound
 
 
 async def apply_status(
@@ -17,8 +17,6 @@ async def apply_status(
     namespace: str,
     name: str,
     status: Mapping[str, Any],
-    *,
-    uid: str | None = None,
 ) -> bool:
     """Make the operator's part of a status be this.
 
@@ -31,7 +29,6 @@ async def apply_status(
         namespace: Where the object is.
         name: Its name.
         status: Everything that the operator has to say; left-out fields of an earlier call are removed.
-        uid: Write only to this incarnation of the object.
 
     Returns:
         False when there is no such object (any more).
@@ -39,14 +36,10 @@ async def apply_status(
     Raises:
         KubeError: As `KubeClient.request`.
     """
-    metadata = {"name": name, "namespace": namespace} | ({"uid": uid} if uid else {})
+    metadata = {"name": name, "namespace": namespace}  # a uid here would not be checked on a status
     body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "status": status}
     try:
         await apply(client, resource.path(namespace, name, "status"), body)
     except NotFound:
-        return False
-    except Conflict:
-        if uid is None:
-            raise
         return False
     return True

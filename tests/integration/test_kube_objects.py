@@ -1,0 +1,348 @@
+"""Discovery, reviews, status, Events, checkpoints and credentials against the real API server."""
+
+import asyncio
+import secrets
+import shlex
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from eventsource_operator.kube import errors
+from eventsource_operator.kube.checkpoints import SOURCE_UID_LABEL, CheckpointStore
+from eventsource_operator.kube.client import KubeClient
+from eventsource_operator.kube.discovery import Discovery, KindNotFound, NotWatchable, Resource
+from eventsource_operator.kube.events import EventRecorder, ObjectRef
+from eventsource_operator.kube.reviews import Attributes, ServiceAccount, grant_hint, review
+from eventsource_operator.kube.secrets import KeyMissing, OwnToken, read_key
+from eventsource_operator.kube.status import apply_status
+from tests.support.controlplane import wait_for_async
+from tools.controlplane.plane import ControlPlane
+
+Kubectl = Callable[..., str]
+
+
+@pytest.fixture
+async def client(plane: ControlPlane) -> AsyncIterator[KubeClient]:
+    connected = await KubeClient.connect(str(plane.kubeconfig))
+    yield connected
+    await connected.close()
+
+
+def definition(group: str, kind: str, *, version: str = "v1") -> str:
+    """A CRD whose status has conditions as a map, as EventSource's."""
+    condition = {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "required": ["type"]}
+    condition["properties"] = {"type": {"type": "string"}}
+    conditions = {
+        "type": "array",
+        "items": condition,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+    }
+    status = {
+        "type": "object",
+        "x-kubernetes-preserve-unknown-fields": True,
+        "properties": {"conditions": conditions},
+    }
+    plural = kind.lower() + "s"
+    served = {
+        "name": version,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "schema": {"openAPIV3Schema": {"type": "object", "properties": {"status": status}}},
+    }
+    return yaml.safe_dump(
+        {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": f"{plural}.{group}"},
+            "spec": {
+                "group": group,
+                "scope": "Namespaced",
+                "names": {
+                    "kind": kind,
+                    "plural": plural,
+                    "singular": kind.lower(),
+                    "shortNames": [kind.lower()[:3]],
+                },
+                "versions": [served],
+            },
+        }
+    )
+
+
+@pytest.fixture
+def group(plane: ControlPlane) -> str:
+    """An API group with a kind Widget, of this test alone."""
+    name = f"{secrets.token_hex(4)}.example.com"
+    plane.kubectl("apply", "--server-side", "-f", "-", stdin=definition(name, "Widget"))
+    plane.kubectl("wait", "--for=condition=Established", f"crd/widgets.{name}", "--timeout=20s")
+    return name
+
+
+async def test_discovery_knows_built_in_kinds(client: KubeClient) -> None:
+    discovery = Discovery(client)
+    config_map = await discovery.resolve("v1", "ConfigMap")
+    assert config_map.path("a", "b") == "/api/v1/namespaces/a/configmaps/b"
+    assert {"list", "watch"} <= config_map.verbs
+    node = await discovery.resolve("v1", "Node")
+    assert not node.namespaced
+    assert node.path("ignored", "n") == "/api/v1/nodes/n"
+    deployment = await discovery.resolve("apps/v1", "Deployment")
+    assert deployment.path("a") == "/apis/apps/v1/namespaces/a/deployments"
+    assert deployment.qualified == "deployments.apps"
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "hint"),
+    [
+        ("v1", "configmap", "did you mean kind ConfigMap?"),
+        ("v1", "ConfigMaps", "did you mean kind ConfigMap?"),
+        ("v1", "cm", "did you mean kind ConfigMap?"),
+        ("v1", "Deployment", "it is served in apps/v1"),
+        ("apps/v1beta1", "Deployment", "it is served in apps/v1"),
+        (
+            "example.com/v7",
+            "Gadget",
+            "no example.com/v7 is served; is its CustomResourceDefinition installed?",
+        ),
+        ("v1", "Zzzzzz", "see `kubectl api-resources`"),
+    ],
+)
+async def test_a_missing_kind_is_answered_with_what_was_meant(
+    client: KubeClient, api_version: str, kind: str, hint: str
+) -> None:
+    with pytest.raises(KindNotFound) as caught:
+        await Discovery(client).resolve(api_version, kind)
+    assert caught.value.hint == hint
+
+
+async def test_a_kind_that_cannot_be_watched_is_refused(client: KubeClient) -> None:
+    with pytest.raises(NotWatchable, match="list and watch"):
+        await Discovery(client).resolve("authorization.k8s.io/v1", "SubjectAccessReview")
+
+
+async def test_a_crd_that_comes_later_is_found_and_one_that_goes_is_forgotten(
+    client: KubeClient, plane: ControlPlane
+) -> None:
+    name = f"{secrets.token_hex(4)}.example.com"
+    discovery = Discovery(client)
+    with pytest.raises(KindNotFound):
+        await discovery.resolve(f"{name}/v1", "Widget")
+    await asyncio.to_thread(plane.kubectl, "apply", "-f", "-", stdin=definition(name, "Widget"))
+
+    async def found() -> Resource | None:
+        try:
+            return await discovery.resolve(f"{name}/v1", "Widget")
+        except KindNotFound:
+            return None
+
+    predicate: Callable[[], Resource | Awaitable[Resource | None] | None] = found
+    resource = await wait_for_async(predicate, 15, "the new kind")
+    assert resource is not None
+    assert resource.plural == "widgets"
+
+    await asyncio.to_thread(plane.kubectl, "delete", f"crd/widgets.{name}")
+
+    async def gone() -> bool:
+        discovery.invalidate(f"{name}/v1")
+        return await found() is None
+
+    predicate_gone: Callable[[], bool | Awaitable[bool]] = gone
+    assert await wait_for_async(predicate_gone, 15, "the kind to go")
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+async def test_the_hint_of_a_denied_review_mends_it(
+    client: KubeClient, plane: ControlPlane, namespace: str, everywhere: bool
+) -> None:
+    account = ServiceAccount(namespace, "reader")
+    where = "" if everywhere else namespace
+    wanted = [Attributes(verb, "apps", "deployments", where) for verb in ("list", "watch")]
+    for attributes in wanted:
+        denied = await review(client, account.user, account.groups, attributes)
+        assert not denied.allowed
+    for command in grant_hint(wanted, account).split(" && "):
+        words = shlex.split(command)
+        assert words[0] == "kubectl"
+        await asyncio.to_thread(plane.kubectl, *words[1:])
+
+    async def allowed() -> bool:
+        return all([(await review(client, account.user, account.groups, a)).allowed for a in wanted])
+
+    predicate: Callable[[], bool | Awaitable[bool]] = allowed
+    assert await wait_for_async(predicate, 10, "the granted right")
+    other = Attributes("delete", "apps", "deployments", where)
+    assert not (await review(client, account.user, account.groups, other)).allowed
+    elsewhere = Attributes("list", "apps", "deployments", "default")
+    assert (await review(client, account.user, account.groups, elsewhere)).allowed is everywhere
+
+
+async def test_rights_given_to_a_group_of_the_account_count(
+    client: KubeClient, kubectl: Kubectl, namespace: str
+) -> None:
+    account = ServiceAccount(namespace, "any")
+    attributes = Attributes("get", "", "secrets", namespace, "one")
+    kubectl("create", "role", "r", "--verb=get", "--resource=secrets", "--resource-name=one")
+    kubectl("create", "rolebinding", "r", "--role=r", f"--group=system:serviceaccounts:{namespace}")
+
+    async def allowed() -> bool:
+        return (await review(client, account.user, account.groups, attributes)).allowed
+
+    predicate: Callable[[], bool | Awaitable[bool]] = allowed
+    assert await wait_for_async(predicate, 10, "the granted right")
+    other = Attributes("get", "", "secrets", namespace, "two")
+    assert not (await review(client, account.user, account.groups, other)).allowed
+
+
+async def test_status_keeps_the_conditions_of_others_and_drops_ours(
+    client: KubeClient, kubectl: Kubectl, group: str, namespace: str
+) -> None:
+    widget = Resource(group, "v1", "Widget", "widgets")
+    body = {"apiVersion": widget.api_version, "kind": "Widget", "metadata": {"name": "w"}}
+    await client.request("POST", widget.path(namespace), body=body)
+    foreign = {"conditions": [{"type": "Audited", "status": "True"}]}
+    stdin = yaml.safe_dump({**body, "status": foreign})
+    kubectl(
+        "apply", "--server-side", "--field-manager=auditor", "--subresource=status", "-f", "-", stdin=stdin
+    )
+
+    async def conditions() -> dict[str, Any]:
+        read = await client.request("GET", widget.path(namespace, "w"))
+        return {c["type"]: c["status"] for c in read["status"]["conditions"]}
+
+    first = {"conditions": [{"type": "Ready", "status": "True"}, {"type": "Bound", "status": "False"}]}
+    assert await apply_status(client, widget, namespace, "w", first)
+    assert await conditions() == {"Audited": "True", "Ready": "True", "Bound": "False"}
+    assert await apply_status(
+        client, widget, namespace, "w", {"conditions": [{"type": "Ready", "status": "False"}]}
+    )
+    assert await conditions() == {"Audited": "True", "Ready": "False"}
+    assert "spec" not in await client.request("GET", widget.path(namespace, "w"))
+
+
+async def test_status_of_an_object_that_is_gone_is_not_written(
+    client: KubeClient, group: str, namespace: str
+) -> None:
+    widget = Resource(group, "v1", "Widget", "widgets")
+    status = {"conditions": [{"type": "Ready", "status": "True"}]}
+    assert not await apply_status(client, widget, namespace, "none", status)
+    with pytest.raises(errors.NotFound):
+        await client.request("GET", widget.path(namespace, "none"))
+
+
+async def test_events_are_written_counted_and_shown(
+    client: KubeClient, kubectl: Kubectl, namespace: str
+) -> None:
+    now = [0.0]
+    recorder = EventRecorder(client, instance="pod-0", now=lambda: now[0])
+    config = await client.request(
+        "POST", f"/api/v1/namespaces/{namespace}/configmaps", body={"metadata": {"name": "cm"}}
+    )
+    ref = ObjectRef("v1", "ConfigMap", namespace, "cm", config["metadata"]["uid"])
+    running = asyncio.create_task(recorder.run())
+
+    async def events() -> list[dict[str, Any]]:
+        path = f"/apis/events.k8s.io/v1/namespaces/{namespace}/events"
+        return list((await client.request("GET", path))["items"])
+
+    async def wait_until(condition: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+        async def met() -> list[dict[str, Any]]:
+            found = await events()
+            return found if condition(found) else []
+
+        predicate: Callable[[], list[dict[str, Any]] | Awaitable[list[dict[str, Any]]]] = met
+        return await wait_for_async(predicate, 15, "the events")
+
+    recorder.record(ref, "Warning", "NoBindings", "nothing listens\nforged: line " + "é" * 2000, "List")
+    (event,) = await wait_until(lambda found: len(found) == 1)
+    assert event["reportingController"] == "eventsource-operator.dev/operator"
+    assert event["reportingInstance"] == "pod-0"
+    assert event["note"].startswith("nothing listens forged: line é")
+    assert "series" not in event
+    recorder.record(ref, "Warning", "NoBindings", "nothing listens\nforged: line " + "é" * 2000, "List")
+    now[0] += 61
+    recorder.record(ref, "Normal", "Watching", "all well", "Watch")  # wakes the writer
+    await wait_until(lambda found: [e.get("series", {}).get("count") for e in found if "series" in e] == [2])
+    described = kubectl("describe", "configmap", "cm")
+    assert "NoBindings" in described
+    assert "Watching" in described
+    assert recorder.failed == recorder.dropped == 0
+    running.cancel()
+    await asyncio.wait({running})
+    recorder.record(ref, "Normal", "Stopped", "at the end", "Stop")
+    await recorder.close()
+    await wait_until(lambda found: any(e["reason"] == "Stopped" for e in found))
+
+
+async def test_events_that_cannot_be_written_disturb_nobody(
+    client: KubeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = EventRecorder(client, instance="pod-0")
+    for i in range(5):
+        ref = ObjectRef("v1", "ConfigMap", "no-such-namespace", f"cm-{i}", f"uid-{i}")
+        recorder.record(ref, "Normal", "Watching", "", "Watch")
+    await recorder.close(timeout=10)
+    assert recorder.failed == 5
+    assert len(caplog.records) == 1
+
+
+async def test_checkpoints_are_put_read_and_deleted(client: KubeClient, namespace: str) -> None:
+    store = CheckpointStore(client)
+    assert await store.read_all(namespace) == []
+
+    def checkpoint(name: str, uid: str, **spec: Any) -> dict[str, Any]:
+        metadata = {"name": name, "namespace": namespace, "labels": {SOURCE_UID_LABEL: uid}}
+        return {"metadata": metadata, **spec}
+
+    first = await store.put(checkpoint("a", "u1"))
+    assert first["kind"] == "EventSourceCheckpoint"
+    await store.put(checkpoint("b", "u2"))
+    assert [c["metadata"]["name"] for c in await store.read_all(namespace)] == ["a", "b"]
+    assert [c["metadata"]["name"] for c in await store.read_all(namespace, "u2")] == ["b"]
+    stale = checkpoint("a", "u1")
+    stale["metadata"]["resourceVersion"] = "1"
+    with pytest.raises(errors.Conflict):
+        await store.put(stale)
+    again = checkpoint("a", "u3")
+    again["metadata"]["resourceVersion"] = first["metadata"]["resourceVersion"]
+    assert (await store.put(again))["metadata"]["labels"] == {SOURCE_UID_LABEL: "u3"}
+    assert await store.delete(namespace, "a")
+    assert not await store.delete(namespace, "a")
+    with pytest.raises(errors.NotFound):
+        await store.put({"metadata": {"name": "a", "namespace": "no-such-namespace"}})
+
+
+async def test_keys_are_read_and_what_is_missing_is_named_without_values(
+    client: KubeClient, kubectl: Kubectl, namespace: str
+) -> None:
+    kubectl(
+        "create", "secret", "generic", "token", "--from-literal=key=s3cr3t-value", "--from-literal=empty="
+    )
+    kubectl("create", "configmap", "ca", "--from-literal=ca.crt=PEM")
+    assert await read_key(client, namespace, "Secret", "token", "key") == b"s3cr3t-value"
+    assert await read_key(client, namespace, "ConfigMap", "ca", "ca.crt") == b"PEM"
+    with pytest.raises(errors.NotFound, match=f"Secret {namespace}/none does not exist"):
+        await read_key(client, namespace, "Secret", "none", "key")
+    with pytest.raises(KeyMissing, match=f"Secret {namespace}/token has no key 'other'") as caught:
+        await read_key(client, namespace, "Secret", "token", "other")
+    assert "s3cr3t" not in str(caught.value)
+    with pytest.raises(KeyMissing, match="'empty' is empty"):
+        await read_key(client, namespace, "Secret", "token", "empty")
+
+
+async def test_own_token_is_the_file_or_the_kubeconfigs(
+    client: KubeClient, plane: ControlPlane, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    token = OwnToken(file, client)
+    assert await token.get() == plane.admin_token
+    file.write_text("projected-1\n")
+    assert await token.get() == "projected-1"
+    fresh = tmp_path / "fresh"
+    fresh.write_text("projected-2\n")
+    fresh.replace(file)  # as the kubelet does: another inode
+    assert await token.get() == "projected-2"
