@@ -8,51 +8,47 @@ change while the operator runs, goes before all of them; `CONFIG_KEYS` is what i
 from __future__ import annotations
 
 import dataclasses
-import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
-from urllib.parse import urlsplit
+
+from eventsource_operator.setting_values import (
+    LABEL,
+    SUBDOMAIN,
+    KeyRef,
+    Parser,
+    SettingsError,
+    boolean,
+    choice,
+    integer,
+    key_ref,
+    listed,
+    matching,
+    number,
+    prefix_word,
+    text,
+    url,
+)
+
+__all__ = [
+    "CONFIG_KEYS",
+    "DeliveryDefaults",
+    "KeyRef",
+    "Settings",
+    "SettingsError",
+    "apply_config",
+    "unknown_config_keys",
+]
 
 _PREFIX: Final = "EVENTSOURCE_OPERATOR_"
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _POD_NAME: Final = "eventsource-operator"
 _MEBIBYTE: Final = 1024 * 1024
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
-_TRUE: Final = frozenset({"1", "true", "yes", "on"})
-_FALSE: Final = frozenset({"0", "false", "no", "off"})
 _PORT_LIMIT: Final = 65535
-# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
-_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
-_KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
-
 Policy: TypeAlias = Literal["default", "strict"]
 LogFormat: TypeAlias = Literal["text", "json"]
-
-
-class SettingsError(ValueError):
-    """A setting has a value that cannot be used.
-
-    Attributes:
-        flag: The flag (`--metrics-port`) or ConfigMap key (`argoServer`) at fault.
-        message: What is wrong and what is expected.
-    """
-
-    def __init__(self, flag: str, message: str) -> None:
-        self.flag = flag
-        self.message = message
-        super().__init__(f"{flag}: {message}")
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRef:
-    """A key of a Secret or ConfigMap in the operator's own namespace."""
-
-    name: str
-    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +148,16 @@ class Settings:
         given = {name: value for name, value in overrides.items() if value is not None}
         values: dict[str, Any] = {}
         for name, parse in _PARSERS.items():
-            text = env.get(_PREFIX + _variable(name))
+            variable = _PREFIX + _variable(name)
             if name in given:
                 values[name] = parse(_flag(name), given.pop(name))
-            elif text is not None and text.strip():
-                values[name] = parse(_PREFIX + _variable(name), text.strip())
+            elif env.get(variable, "").strip():
+                values[name] = parse(variable, env[variable].strip())
+        # A flag decides against the variable of its opposite.
+        if overrides.get("all_namespaces") and not overrides.get("namespaces"):
+            values.pop("namespaces", None)
+        elif overrides.get("namespaces") and overrides.get("all_namespaces") is None:
+            values.pop("all_namespaces", None)
         if given:
             raise TypeError(f"not a setting: {', '.join(sorted(given))}")
         values["delivery"] = DeliveryDefaults(**{n: values.pop(n) for n in _DELIVERY if n in values})
@@ -180,9 +181,9 @@ def apply_config(settings: Settings, data: Mapping[str, str]) -> Settings:
     """
     values: dict[str, Any] = {}
     for key, name in CONFIG_KEYS.items():
-        text = data.get(key, "").strip()
-        if text:
-            values[name] = _PARSERS[name](key, text)
+        value = data.get(key, "").strip()
+        if value:
+            values[name] = _PARSERS[name](key, value)
     delivery = {name: values.pop(name) for name in _DELIVERY if name in values}
     merged = dataclasses.replace(settings.delivery, **delivery)
     return _consistent(dataclasses.replace(settings, **values, delivery=merged), in_config=True)
@@ -193,158 +194,45 @@ def unknown_config_keys(data: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(set(data) - set(CONFIG_KEYS)))
 
 
-def normal_url(url: str) -> str:
-    """A server URL in the form in which two of them can be compared.
-
-    Raises:
-        ValueError: It is not an http(s) URL, or carries credentials, a query or a fragment.
-    """
-    parts = urlsplit(url.strip())
-    if parts.scheme.lower() not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{url!r} is not an http:// or https:// URL")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("credentials, a query or a fragment do not belong in the URL of a server")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = parts.port  # raises ValueError when it is not one
-    default = {"http": 80, "https": 443}[parts.scheme.lower()]
-    where = f"{host}:{port}" if port and port != default else host
-    return f"{parts.scheme.lower()}://{where}{parts.path.rstrip('/')}"
-
-
-Parser = Callable[[str, Any], Any]
-
-
-def _text(_flag: str, value: Any) -> str:
-    return str(value)
-
-
-def _boolean(flag: str, value: Any) -> bool:
-    word = str(value).lower()
-    if word in _TRUE | _FALSE:
-        return word in _TRUE
-    raise SettingsError(flag, f"{value!r} is neither true nor false")
-
-
-def _number(least: float, most: float = math.inf) -> Parser:
-    def parse(flag: str, value: Any) -> float:
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            raise SettingsError(flag, f"{value!r} is not a number") from None
-        if not least <= number <= most or math.isinf(number):
-            raise SettingsError(flag, f"{value!r} is out of range: {_range(least, most)} expected")
-        return number
-
-    return parse
-
-
-def _integer(least: int, most: int | None = None) -> Parser:
-    def parse(flag: str, value: Any) -> int:
-        try:
-            number = int(value)
-        except (TypeError, ValueError):
-            raise SettingsError(flag, f"{value!r} is not a whole number") from None
-        if number < least or (most is not None and number > most):
-            limits = _range(least, math.inf if most is None else most)
-            raise SettingsError(flag, f"{value!r} is out of range: {limits} expected")
-        return number
-
-    return parse
-
-
-def _range(least: float, most: float) -> str:
-    return f"{least:g} or more" if math.isinf(most) else f"{least:g} to {most:g}"
-
-
-def _choice(*words: str, change: Callable[[str], str] = str.lower) -> Parser:
-    def parse(flag: str, value: Any) -> str:
-        word = change(str(value))
-        if word not in words:
-            raise SettingsError(flag, f"{value!r} is not one of {', '.join(words)}")
-        return word
-
-    return parse
-
-
-def _matching(pattern: re.Pattern[str], what: str) -> Parser:
-    def parse(flag: str, value: Any) -> str:
-        if not pattern.fullmatch(str(value)):
-            raise SettingsError(flag, f"{value!r} is not {what}")
-        return str(value)
-
-    return parse
-
-
-def _listed(item: Parser) -> Parser:
-    def parse(flag: str, value: Any) -> tuple[Any, ...]:
-        words = re.split(r"[,\s]+", value) if isinstance(value, str) else list(value)
-        return tuple(dict.fromkeys(item(flag, word) for word in words if word))
-
-    return parse
-
-
-def _url(flag: str, value: Any) -> str:
-    try:
-        return normal_url(str(value))
-    except ValueError as error:
-        raise SettingsError(flag, f"{error}; such as https://argo-server.argo:2746") from error
-
-
-def _key_ref(flag: str, value: Any) -> KeyRef:
-    name, _, key = str(value).partition("/")
-    if not _SUBDOMAIN.fullmatch(name) or not _KEY.fullmatch(key):
-        raise SettingsError(flag, f"{value!r} is not NAME/KEY of an object in the operator's namespace")
-    return KeyRef(name, key)
-
-
-def _prefix_word(flag: str, value: Any) -> str:
-    word = str(value)
-    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*", word):  # RFC 9110 token, as a scheme is
-        raise SettingsError(flag, f"{value!r} is not an authentication scheme, such as Bearer")
-    return word
-
-
-_LABEL_NAME: Final = _matching(_LABEL, "the name of a namespace (lower-case letters, digits, dashes)")
-_OBJECT_NAME: Final = _matching(
-    _SUBDOMAIN, "the name of an object (lower-case letters, digits, dashes, dots)"
-)
+_LABEL_NAME: Final = matching(LABEL, "the name of a namespace (lower-case letters, digits, dashes)")
+_OBJECT_NAME: Final = matching(SUBDOMAIN, "the name of an object (lower-case letters, digits, dashes, dots)")
 
 _DELIVERY: Final = tuple(f.name for f in dataclasses.fields(DeliveryDefaults))
 _PARSERS: Final[Mapping[str, Parser]] = {
-    "namespaces": _listed(_LABEL_NAME),
-    "all_namespaces": _boolean,
-    "argo_server": _url,
-    "allow_servers": _listed(_url),
-    "argo_token_file": _text,
-    "argo_ca_file": _text,
-    "auth_prefix": _prefix_word,
-    "auth_secret": _key_ref,
-    "ca_config_map": _key_ref,
-    "metrics_host": _text,
-    "metrics_port": _integer(0, _PORT_LIMIT),
-    "leader_elect": _boolean,
+    "namespaces": listed(_LABEL_NAME),
+    "all_namespaces": boolean,
+    "argo_server": url,
+    "allow_servers": listed(url),
+    "argo_token_file": text,
+    "argo_ca_file": text,
+    "auth_prefix": prefix_word,
+    "auth_secret": key_ref,
+    "ca_config_map": key_ref,
+    "metrics_host": text,
+    "metrics_port": integer(0, _PORT_LIMIT),
+    "leader_elect": boolean,
     "lease_namespace": _LABEL_NAME,
     "lease_name": _OBJECT_NAME,
     "operator_namespace": _LABEL_NAME,
-    "pod_name": _text,
-    "log_format": _choice("text", "json"),
-    "log_level": _choice(*_LEVELS, change=str.upper),
-    "policy": _choice("default", "strict"),
-    "pending_limit": _integer(1),
-    "pending_bytes": _integer(1),
-    "old_state_bytes": _integer(0),
-    "position_interval": _number(0),
-    "ledger_interval": _number(0),
-    "status_interval": _number(0),
-    "grace_seconds": _number(0),
-    "kubeconfig": _text,
-    "context": _text,
-    "token_file": _text,
-    "max_concurrency": _integer(1, 1024),
-    "max_per_second": _number(0),
-    "retry_limit": _integer(0),
-    "retry_backoff_seconds": _number(0),
-    "retry_max_backoff_seconds": _number(0),
+    "pod_name": text,
+    "log_format": choice("text", "json"),
+    "log_level": choice(*_LEVELS, change=str.upper),
+    "policy": choice("default", "strict"),
+    "pending_limit": integer(1),
+    "pending_bytes": integer(1),
+    "old_state_bytes": integer(0),
+    "position_interval": number(0),
+    "ledger_interval": number(0),
+    "status_interval": number(0),
+    "grace_seconds": number(0),
+    "kubeconfig": text,
+    "context": text,
+    "token_file": text,
+    "max_concurrency": integer(1, 1024),
+    "max_per_second": number(0),
+    "retry_limit": integer(0),
+    "retry_backoff_seconds": number(0),
+    "retry_max_backoff_seconds": number(0),
 }
 
 # What the configuration ConfigMap may hold → the setting's name.

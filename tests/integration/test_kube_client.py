@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from eventsource_operator.kube import errors
-from eventsource_operator.kube.client import KubeClient, Page, WatchStream
+from eventsource_operator.kube.client import KubeClient, Page
+from eventsource_operator.kube.stream import WatchStream
 from tests.support.controlplane import PlaneFactory, wait_for_async
 from tools.controlplane.plane import ControlPlane
 

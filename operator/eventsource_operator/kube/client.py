@@ -13,13 +13,14 @@ import random
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 import orjson
 
 from eventsource_operator import __version__
 from eventsource_operator.kube import config, errors
+from eventsource_operator.kube.stream import WatchStream, unreachable
 
 _USER_AGENT = f"eventsource-operator/{__version__}"
 _CONNECT_SECONDS = 10.0
@@ -53,63 +54,6 @@ class _Call:
     query: Mapping[str, str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     data: bytes | None = None
-
-
-class LineSplitter:
-    """Puts the pieces of a stream together to lines of any length, each byte copied once."""
-
-    __slots__ = ("_parts",)
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """The lines that this chunk completes, without their line ends; empty lines are left out."""
-        lines = chunk.split(b"\n")
-        if len(lines) == 1:
-            self._parts.append(chunk)
-            return []
-        if self._parts:
-            self._parts.append(lines[0])
-            lines[0] = b"".join(self._parts)
-            self._parts = []
-        rest = lines.pop()
-        if rest:
-            self._parts.append(rest)
-        return [line for line in lines if line]
-
-
-class WatchStream:
-    """The batches of one open watch: iterate with `async for`.
-
-    Ends when the server closes the watch (it does so after its `timeoutSeconds`).
-    """
-
-    __slots__ = ("_content", "_splitter")
-
-    def __init__(self, content: aiohttp.StreamReader) -> None:
-        self._content = content
-        self._splitter = LineSplitter()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> list[bytes]:
-        """The next complete JSON lines, as many as had arrived: never an empty list.
-
-        Raises:
-            Unreachable: The connection broke, or nothing came for the idle time.
-        """
-        while True:
-            try:
-                chunk = await self._content.readany()
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise _unreachable(error) from error
-            if not chunk:
-                raise StopAsyncIteration
-            lines = self._splitter.feed(chunk)
-            if lines:
-                return lines
 
 
 class KubeClient:
@@ -310,7 +254,7 @@ class KubeClient:
                 **self._extra,
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     async def _authorization(self) -> str | None:
         """The header's value; the package re-reads a projected token each minute."""
@@ -352,7 +296,7 @@ async def _read(response: aiohttp.ClientResponse, most: int | None) -> bytes | N
             if most is not None and size > most:
                 return None
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise _unreachable(error) from error
+        raise unreachable(error) from error
     return b"".join(parts)
 
 
@@ -364,11 +308,3 @@ def _decode(response: aiohttp.ClientResponse, body: bytes | None) -> Any:
     except orjson.JSONDecodeError as error:
         message = f"the answer to {response.method} {response.url.path} is not JSON"
         raise errors.Unavailable(response.status, "NotJSON", message) from error
-
-
-def _unreachable(error: BaseException) -> errors.Unreachable:
-    """Time-outs have no text of their own, so the class says what happened."""
-    reason = "Timeout" if isinstance(error, TimeoutError) else "ConnectionFailed"
-    return errors.Unreachable(
-        0, reason, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    )

@@ -21,27 +21,21 @@ import socket
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 
-from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.leaderelection.electionconfig import Config
 from kubernetes.aio.leaderelection.leaderelection import LeaderElection
-from kubernetes.aio.leaderelection.leaderelectionrecord import LeaderElectionRecord
-from kubernetes.aio.leaderelection.resourcelock.baselock import BaseLock
 
 from eventsource_operator.kube.client import KubeClient
-from eventsource_operator.kube.discovery import Resource
-from eventsource_operator.kube.errors import Conflict, KubeError, NotFound
+from eventsource_operator.kube.errors import KubeError
+from eventsource_operator.kube.lease import REQUEST_SECONDS, LeaseLock
 
 _log = logging.getLogger(__name__)
 
-_LEASE = Resource("coordination.k8s.io", "v1", "Lease", "leases")
 _LEASE_SECONDS = 15
 _RENEW_DEADLINE_SECONDS = 10.0
 _RETRY_SECONDS = 2
 _POLL_SECONDS = 1.0  # how often a standby looks
-_REQUEST_SECONDS = 4.0  # leaves a second attempt within the renew deadline
 _RELEASE_SECONDS = 5.0
 _NEVER = float("-inf")
 
@@ -75,7 +69,7 @@ class Leadership:
             now: Monotonic seconds, counting on while the process is stopped.
         """
         self.identity = identity or f"{socket.gethostname()}_{uuid.uuid4()}"
-        self._lock = _LeaseLock(client, name, namespace, self.identity)
+        self._lock = LeaseLock(client, name, namespace, self.identity)
         self._on_started = on_started
         self._on_stopped = on_stopped
         self._now = now
@@ -220,7 +214,7 @@ class _Election(LeaderElection):  # type: ignore[misc]  # the package has no usa
         seen = self.observed_record
         succeeded = False
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_REQUEST_SECONDS + 1):
+            async with asyncio.timeout(REQUEST_SECONDS + 1):
                 succeeded = await super().try_acquire_or_renew()
         if succeeded:
             self._leading = True
@@ -241,112 +235,3 @@ class _Election(LeaderElection):  # type: ignore[misc]  # the package has no usa
         offset = time.time() - time.monotonic()
         self.observed_time_milliseconds += round((offset - self._wall_offset) * 1000)
         self._wall_offset = offset
-
-
-class _LeaseLock(BaseLock):  # type: ignore[misc]  # the package has no usable types
-    """The Lease, through our client: no generated models, true UTC times, transitions counted."""
-
-    def __init__(self, client: KubeClient, name: str, namespace: str, identity: str) -> None:
-        super().__init__(name, namespace, identity)
-        self._client = client
-        self._lease: dict[str, Any] = {}
-        self._failing = ""
-
-    async def get(self, name: str, namespace: str) -> tuple[bool, Any]:
-        """The record, or the error in the shape that the elector expects."""
-        try:
-            self._lease = await self._request("GET", _LEASE.path(namespace, name))
-        except NotFound as error:
-            absent = ApiException(status=404, reason=error.reason)
-            absent.body = '{"code": 404}'
-            return False, absent
-        except KubeError as error:
-            self._note(error)
-            return False, ApiException(status=error.status, reason=str(error))
-        spec = self._lease.get("spec") or {}
-        return True, LeaderElectionRecord(
-            spec.get("holderIdentity") or None,
-            str(spec["leaseDurationSeconds"]) if spec.get("leaseDurationSeconds") else None,
-            spec.get("acquireTime"),
-            spec.get("renewTime"),
-        )
-
-    async def create(self, name: str, namespace: str, election_record: Any) -> bool:
-        """Make the Lease, ours from the start."""
-        lease = {
-            "apiVersion": _LEASE.api_version,
-            "kind": _LEASE.kind,
-            "metadata": {"name": name, "namespace": namespace},
-            "spec": self._held({}, election_record),
-        }
-        return await self._write("POST", _LEASE.path(namespace), lease)
-
-    async def update(self, name: str, namespace: str, updated_record: Any) -> bool:
-        """Take or renew it; the resourceVersion of the last look is the precondition."""
-        spec = self._held(self._lease.get("spec") or {}, updated_record)
-        return await self._write("PUT", _LEASE.path(namespace, name), {**self._lease, "spec": spec})
-
-    async def clear(self) -> None:
-        """Take our name off the Lease, if it is on it.
-
-        Raises:
-            KubeError: It could not be read or written.
-        """
-        while True:
-            try:
-                lease = await self._request("GET", _LEASE.path(self.namespace, self.name))
-            except NotFound:
-                return
-            spec = lease.get("spec") or {}
-            if spec.get("holderIdentity") != self.identity:
-                return
-            # As client-go's ReleaseOnCancel: no holder, and a duration that is over in a moment.
-            lease["spec"] = {
-                **spec,
-                "holderIdentity": "",
-                "leaseDurationSeconds": 1,
-                "renewTime": _micro_now(),
-            }
-            with contextlib.suppress(Conflict):  # a renewal of ours was still on its way
-                await self._request("PUT", _LEASE.path(self.namespace, self.name), lease)
-                return
-
-    def _held(self, spec: dict[str, Any], record: Any) -> dict[str, Any]:
-        moment = _micro_now()
-        ours = spec.get("holderIdentity") == self.identity
-        transitions = int(spec.get("leaseTransitions") or 0)
-        return {
-            **spec,
-            "holderIdentity": self.identity,
-            "leaseDurationSeconds": int(float(record.lease_duration)),
-            "acquireTime": spec.get("acquireTime") if ours and spec.get("acquireTime") else moment,
-            "renewTime": moment,
-            "leaseTransitions": transitions if ours or not spec else transitions + 1,
-        }
-
-    async def _write(self, method: str, path: str, lease: dict[str, Any]) -> bool:
-        try:
-            self._lease = await self._request(method, path, lease)
-        except Conflict:
-            return False  # another candidate was faster
-        except KubeError as error:
-            self._note(error)
-            return False
-        if self._failing:
-            self._failing = ""
-            _log.info("the lease %s/%s can be written again", self.namespace, self.name)
-        return True
-
-    async def _request(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        return dict(await self._client.request(method, path, body=body, timeout=_REQUEST_SECONDS))
-
-    def _note(self, error: KubeError) -> None:
-        kind = type(error).__name__
-        if kind != self._failing:
-            self._failing = kind
-            _log.warning("the lease %s/%s cannot be used: %s", self.namespace, self.name, error)
-
-
-def _micro_now() -> str:
-    """`metav1.MicroTime`."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

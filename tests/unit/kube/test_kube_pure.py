@@ -1,0 +1,351 @@
+"""What needs no API server: lines, errors, hints, paths, discovery's cache, the Events' rate."""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventsource_operator.kube import config, errors
+from eventsource_operator.kube.client import KubeClient
+from eventsource_operator.kube.discovery import Discovery, KindNotFound, Resource, nearest
+from eventsource_operator.kube.events import EventRecorder, ObjectRef
+from eventsource_operator.kube.leader import Leadership, SoleLeader
+from eventsource_operator.kube.reviews import Attributes, ServiceAccount, grant_hint
+from eventsource_operator.kube.secrets import KeyMissing, read_key
+from eventsource_operator.kube.stream import LineSplitter
+from tests.support.controlplane import wait_for_async
+
+
+class FakeApi:
+    """Answers requests from a table and remembers them."""
+
+    def __init__(self, answers: Mapping[str, Any]) -> None:
+        self.answers = answers
+        self.asked: list[tuple[str, str, Any]] = []
+
+    async def request(self, method: str, path: str, *, body: Any = None, **_options: Any) -> Any:
+        self.asked.append((method, path, body))
+        await asyncio.sleep(0)
+        answer = self.answers.get(f"{method} {path}", errors.NotFound(404, "NotFound", "no"))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def client(self) -> KubeClient:
+        return cast("KubeClient", self)
+
+
+@given(
+    lines=st.lists(st.binary(min_size=1, max_size=40).map(lambda b: b.replace(b"\n", b"x")), max_size=20),
+    cuts=st.lists(st.integers(0, 800), max_size=30),
+    tail=st.binary(max_size=10).map(lambda b: b.replace(b"\n", b"x")),
+)
+def test_lines_come_out_as_they_were_however_they_are_cut(
+    lines: list[bytes], cuts: list[int], tail: bytes
+) -> None:
+    stream = b"".join(line + b"\n" for line in lines) + tail
+    splitter = LineSplitter()
+    out: list[bytes] = []
+    edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
+    for begin, end in itertools.pairwise(edges):
+        out += splitter.feed(stream[begin:end])
+    assert out == lines
+    assert splitter.feed(b"\n") == ([tail] if tail else [])
+
+
+@pytest.mark.parametrize(
+    ("status", "expected", "transient"),
+    [
+        (400, errors.Invalid, False),
+        (401, errors.Unauthorized, False),
+        (403, errors.Forbidden, False),
+        (404, errors.NotFound, False),
+        (405, errors.KubeError, False),
+        (409, errors.Conflict, False),
+        (410, errors.Gone, False),
+        (422, errors.Invalid, False),
+        (302, errors.Unavailable, True),
+        (429, errors.TooManyRequests, True),
+        (500, errors.Unavailable, True),
+        (503, errors.Unavailable, True),
+        (504, errors.Unavailable, True),
+    ],
+)
+def test_each_status_has_its_class(status: int, expected: type[errors.KubeError], transient: bool) -> None:
+    error = errors.from_response(status, b'{"kind":"Status","message":"m","reason":"R"}', {})
+    assert type(error) is expected
+    assert error.transient is transient
+
+
+def test_an_answer_that_is_not_a_status_is_bounded_and_clean() -> None:
+    error = errors.from_response(502, b"<html>\r\n\x1b[31mBad\x00" + b"x" * 100_000, {})
+    assert len(str(error)) < 600
+    assert str(error).isprintable()
+    assert "HTTP status 500 without a body" in str(errors.from_response(500, b"", {}))
+    assert isinstance(errors.from_response(500, b'"text"', {}), errors.Unavailable)
+
+
+def test_retry_after_comes_from_the_header_or_the_body() -> None:
+    body = b'{"message":"slow down","details":{"retryAfterSeconds":7}}'
+    for headers, expected in (({"Retry-After": "3"}, 3.0), ({}, 7.0), ({"Retry-After": "Fri, 1 Jan"}, 7.0)):
+        error = errors.from_response(429, body, headers)
+        assert isinstance(error, errors.TooManyRequests)
+        assert error.retry_after == expected
+
+
+def test_a_watchs_error_event_becomes_gone() -> None:
+    status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
+    assert isinstance(errors.from_status(status), errors.Gone)
+    assert isinstance(errors.from_status({"reason": "Expired"}), errors.Gone)
+    assert isinstance(errors.from_status({"code": 500}), errors.Unavailable)
+
+
+def test_paths_are_encoded() -> None:
+    assert Resource("", "v1", "Pod", "pods").path() == "/api/v1/pods"
+    role = Resource("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", namespaced=False)
+    assert role.path(None, "system:a/b") == f"/apis/{role.api_version}/clusterroles/system%3Aa%2Fb"
+    assert Resource("g", "v1", "W", "ws").path("n", "w", "status") == "/apis/g/v1/namespaces/n/ws/w/status"
+
+
+def test_hints_are_commands_that_a_shell_takes_as_meant() -> None:
+    account = ServiceAccount("team-a", "default")
+    both = [Attributes(verb, "", "secrets", "team-b") for verb in ("list", "watch")]
+    assert grant_hint(both, account) == (
+        "kubectl create role eventsource-team-a-default-list-watch-secrets -n team-b"
+        " --verb=list,watch --resource=secrets && "
+        "kubectl create rolebinding eventsource-team-a-default-list-watch-secrets -n team-b"
+        " --role=eventsource-team-a-default-list-watch-secrets --serviceaccount=team-a:default"
+    )
+    everywhere = grant_hint(Attributes("create", "argoproj.io", "workflows", ""), account)
+    assert "kubectl create clusterrole " in everywhere
+    assert "--resource=workflows.argoproj.io" in everywhere
+    assert " -n " not in everywhere
+    hostile = grant_hint(Attributes("list", "", "secrets", "x; rm -rf /"), account)
+    assert "-n 'x; rm -rf /'" in hostile
+
+
+def test_attributes_read_as_a_sentence() -> None:
+    assert str(Attributes("list", "apps", "deployments", "a")) == "list deployments.apps in namespace a"
+    assert str(Attributes("get", "", "secrets", "", "one")) == "get secrets one in all namespaces"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("configmap", "ConfigMap"), ("cm", "ConfigMap"), ("ConfigMapp", "ConfigMap"), ("Gadget", None)],
+)
+def test_the_nearest_kind(kind: str, expected: str | None) -> None:
+    names = [("configmaps", "ConfigMap"), ("cm", "ConfigMap"), ("pods", "Pod")]
+    assert nearest(kind, ["ConfigMap", "Pod"], names) == expected
+
+
+def listing(*kinds: str) -> dict[str, Any]:
+    return {
+        "resources": [
+            {"name": k.lower() + "s", "kind": k, "namespaced": True, "verbs": ["list", "watch"]}
+            for k in kinds
+        ]
+        + [{"name": "widgets/status", "kind": "Widget", "namespaced": True, "verbs": ["get"]}]
+    }
+
+
+async def test_a_thousand_waiting_sources_cost_one_request_each_two_seconds() -> None:
+    now = [100.0]
+    answers: dict[str, Any] = {}
+    api = FakeApi(answers)
+    discovery = Discovery(api.client(), now=lambda: now[0])
+
+    async def ask() -> Resource | None:
+        with contextlib.suppress(KindNotFound):
+            return await discovery.resolve("example.com/v1", "Widget")
+        return None
+
+    def requests() -> int:
+        return [path for _, path, _ in api.asked].count("/apis/example.com/v1")
+
+    assert await asyncio.gather(*(ask() for _ in range(1000))) == [None] * 1000
+    assert requests() == 1
+    assert len(api.asked) <= 3  # and one look at the other groups, for the hint
+    answers["GET /apis/example.com/v1"] = listing("Widget")
+    now[0] += 1.9
+    assert await ask() is None
+    now[0] += 0.2
+    found = await ask()
+    assert found == Resource("example.com", "v1", "Widget", "widgets")
+    assert await ask() is found
+    assert requests() == 2
+    discovery.invalidate("example.com/v1")
+    assert await ask() == found
+    assert requests() == 3
+
+
+async def test_a_failing_discovery_is_not_taken_for_a_missing_kind() -> None:
+    api = FakeApi({"GET /api/v1": errors.Unavailable(503, "ServiceUnavailable", "later")})
+    with pytest.raises(errors.Unavailable):
+        await Discovery(api.client()).resolve("v1", "ConfigMap")
+
+
+def ref(uid: str = "u1") -> ObjectRef:
+    return ObjectRef("eventsource-operator.dev/v1alpha1", "EventSource", "team-a", "app", uid)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def recorder(api: FakeApi, clock: Clock) -> EventRecorder:
+    return EventRecorder(
+        api.client(), instance="pod-0", now=clock, wall=lambda: datetime.fromtimestamp(clock.now, UTC)
+    )
+
+
+POST = "POST /apis/events.k8s.io/v1/namespaces/team-a/events"
+
+
+async def test_events_of_one_source_are_limited_and_others_are_not() -> None:
+    api, clock = FakeApi({POST: {}}), Clock()
+    events = recorder(api, clock)
+    for i in range(30):
+        events.record(ref(), "Warning", "DeliveryFailed", f"event {i}", "Deliver")
+    events.record(ref("u2"), "Normal", "Watching", "well", "Watch")
+    assert events.dropped == 20
+    clock.now += 20
+    for i in range(30, 40):
+        events.record(ref(), "Warning", "DeliveryFailed", f"event {i}", "Deliver")
+    assert events.dropped == 28
+    await events.close()
+    assert len(api.asked) == 13
+
+
+async def test_repetitions_become_one_series_written_once_a_minute() -> None:
+    api, clock = FakeApi({POST: {}}), Clock()
+    events = recorder(api, clock)
+    running = asyncio.create_task(events.run())
+    events.record(ref(), "Normal", "Delivered", "well", "Deliver")
+    await wait_for_async(lambda: len(api.asked), 5, "the first Event")
+    for _ in range(5000):
+        events.record(ref(), "Normal", "Delivered", "well", "Deliver")
+    await asyncio.sleep(0)
+    assert len(api.asked) == 1
+    assert events.dropped == 0
+    running.cancel()
+    await asyncio.wait({running})
+    clock.now += 1
+    await events.close()
+    name = api.asked[0][2]["metadata"]["name"]
+    method, path, body = api.asked[1]
+    assert (method, path) == ("PATCH", f"/apis/events.k8s.io/v1/namespaces/team-a/events/{name}")
+    assert body["series"]["count"] == 5001
+    assert body["series"]["lastObservedTime"] == "1970-01-01T00:16:40.000000Z"
+    assert [m for m, _, _ in api.asked] == ["POST", "PATCH", "POST"]  # the fake knows no PATCH: made anew
+    assert api.asked[2][2]["series"]["count"] == 5001
+
+
+async def test_the_queue_is_bounded() -> None:
+    api, clock = FakeApi({POST: {}}), Clock()
+    events = recorder(api, clock)
+    for i in range(1200):
+        events.record(ref(f"u{i}"), "Normal", "Watching", "well", "Watch")
+    assert events.dropped == 200
+
+
+async def test_failures_are_told_once_until_they_end(caplog: pytest.LogCaptureFixture) -> None:
+    answers: dict[str, Any] = {POST: errors.Forbidden(403, "Forbidden", "no right")}
+    api, clock = FakeApi(answers), Clock()
+    events = recorder(api, clock)
+    with caplog.at_level(logging.WARNING):
+        for reason in ("A", "B", "C"):
+            events.record(ref(), "Normal", reason, "", "X")
+        await events.close()
+        assert len(caplog.records) == 1
+        answers[POST] = {}
+        events.record(ref(), "Normal", "D", "", "X")
+        await events.close()
+        answers[POST] = errors.Forbidden(403, "Forbidden", "no right")
+        events.record(ref(), "Normal", "E", "", "X")
+        await events.close()
+    assert len(caplog.records) == 2
+    assert events.failed == 4
+
+
+async def test_a_note_is_one_line_of_at_most_a_kilobyte() -> None:
+    api, clock = FakeApi({POST: {}}), Clock()
+    events = recorder(api, clock)
+    events.record(ref(), "Warning", "R" * 500, "é\n" * 3000, "A")
+    await events.close()
+    body = api.asked[0][2]
+    assert len(body["note"].encode()) <= 1024
+    assert body["note"].isprintable()
+    assert len(body["reason"]) == 128
+
+
+async def test_a_secrets_value_that_is_not_base64_is_not_repeated() -> None:
+    api = FakeApi({"GET /api/v1/namespaces/a/secrets/s": {"data": {"k": "s3cret!!"}}})
+    with pytest.raises(KeyMissing) as caught:
+        await read_key(api.client(), "a", "Secret", "s", "k")
+    assert "s3cret" not in repr(caught.value)
+    assert caught.value.__cause__ is None
+
+
+async def test_binary_data_of_a_config_map_is_read() -> None:
+    api = FakeApi({"GET /api/v1/namespaces/a/configmaps/c": {"binaryData": {"k": "AAEC"}}})
+    assert await read_key(api.client(), "a", "ConfigMap", "c", "k") == b"\x00\x01\x02"
+
+
+async def test_without_an_election_one_leads_from_start_to_release() -> None:
+    told = []
+
+    async def started() -> None:
+        told.append("started")
+
+    sole = SoleLeader(on_started=started)
+
+    def leads() -> bool:
+        return sole.is_leader
+
+    assert not leads()
+    running = asyncio.create_task(sole.run())
+    await wait_for_async(leads, 5, "the start")
+    assert told == ["started"]
+    await sole.release()
+    assert not leads()
+    await running
+
+
+async def test_leadership_ends_by_itself_when_the_clock_passes_the_deadline() -> None:
+    clock = Clock()
+    lease = "/apis/coordination.k8s.io/v1/namespaces/a/leases"
+    api = FakeApi({f"POST {lease}": {}})
+
+    async def nothing() -> None:
+        pass
+
+    one = Leadership(api.client(), namespace="a", name="l", on_started=nothing, on_stopped=nothing, now=clock)
+
+    def leads() -> bool:
+        return one.is_leader
+
+    assert not leads()
+    running = asyncio.create_task(one.run())
+    await wait_for_async(leads, 5, "the lease")
+    clock.now += 9.99
+    assert leads()
+    clock.now += 0.02
+    assert not leads()
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_no_configuration_is_told_with_the_remedy() -> None:
+    with pytest.raises(errors.ConfigurationError, match="pass --kubeconfig or set KUBECONFIG"):
+        await config.load("/nonexistent/config", None)
