@@ -68,7 +68,7 @@ def test_every_value_that_is_offered_is_used() -> None:
             "extraArgs={--log-level=DEBUG}", "argoServer.allow={https://other:2746}", "logFormat=text",
             "networkPolicy.egressPorts={8443}", "imagePullSecrets[0].name=pull", "tolerations[0].key=spot",
             "serviceAccount.annotations.role=r", "terminationGracePeriodSeconds=90",
-            "rbac.watch[1].apiGroups={apps}", "rbac.watch[1].resources={deployments}",
+            "rbac.watch[0].apiGroups={apps}", "rbac.watch[0].resources={deployments}",
             "extraEnv[0].name=TZ", "extraEnv[0].value=UTC",
         )
     )  # fmt: skip

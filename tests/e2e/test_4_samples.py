@@ -71,6 +71,7 @@ def test_validate_config(cluster: Cluster, operator: str) -> None:  # noqa: ARG0
         patch(cluster, namespace, "configmap", "shop-candidate", broken)
         workflow = with_text(cluster, namespace, "-1")
         assert argo.parameters(workflow)["candidate"] == "shop-candidate"
+        assert json.loads(argo.parameters(workflow)["files"]) == {"config.json": '{"timeout": -1}'}
         assert workflow["metadata"]["labels"]["example.com/config"] == "shop-candidate"
 
 

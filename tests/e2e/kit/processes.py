@@ -44,7 +44,7 @@ def process_of(cluster: Cluster, pod: str) -> int:
 
 
 def send(cluster: Cluster, pod: str, number: signal.Signals) -> None:
-    """Sends a signal to the operator in a pod; on a cluster not made here, SIGKILL deletes the pod at once."""
+    """Sends a signal to the operator in a pod; on another cluster, SIGKILL deletes the pod at once."""
     if cluster.work is not None:
         os.kill(process_of(cluster, pod), number)
     elif number is signal.SIGKILL:
