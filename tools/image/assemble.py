@@ -68,9 +68,10 @@ def assemble_runtime(requirements: Path, root: Path) -> None:
     for name in ("python3", interpreter.name):
         taken.add(interpreter.parent / name)
     standard_library = Path(sysconfig.get_path("stdlib"))
-    for file in kept_files(standard_library):
+    kept = list(kept_files(standard_library))
+    for file in kept:
         taken.add(file)
-    binaries = [interpreter, *standard_library.glob("lib-dynload/*.so"), *requirements.rglob("*.so*")]
+    binaries = [interpreter, *(file for file in kept if file.suffix == ".so"), *requirements.rglob("*.so*")]
     for library in sorted(needed_libraries(binaries)):
         if not library.is_relative_to(requirements):
             taken.add(library)
