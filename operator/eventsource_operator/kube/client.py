@@ -100,6 +100,7 @@ class KubeClient:
     async def close(self) -> None:
         """Close all connections; watches that are still open end with `Unreachable`."""
         await self._session.close()
+        await asyncio.sleep(0)  # aborted connections get rid of their sockets in the next turn
 
     async def bearer_token(self) -> str | None:
         """Our own token, None when the credentials are something else (a client certificate)."""
@@ -233,7 +234,7 @@ class KubeClient:
                 body = await _read(response, None) or b""
                 error = errors.from_response(response.status, body, response.headers)
             finally:
-                response.close()  # cuts what was not read to its end; a finished answer is back in the pool
+                _end(response)
             if retried or not isinstance(error, errors.Unauthorized) or not await self._reload():
                 raise error
             retried = True
@@ -283,6 +284,16 @@ class KubeClient:
             self._configuration.api_key = fresh.api_key
             self._configuration.refresh_api_key_hook = fresh.refresh_api_key_hook
             return True
+
+
+def _end(response: aiohttp.ClientResponse) -> None:
+    """Cut an answer that was not read to its end; a finished one is back in the pool already.
+
+    Aborted, because TLS's own farewell waits half a minute for a server that may be frozen.
+    """
+    if response.connection is not None and response.connection.transport is not None:
+        response.connection.transport.abort()
+    response.close()
 
 
 async def _read(response: aiohttp.ClientResponse, most: int | None) -> bytes | None:
