@@ -34,6 +34,7 @@ die() { say "$*"; exit 1; }
 
 # Prints one reason per line why a cluster cannot be made here; nothing if it can.
 lacking() {
+  [ "${E2E_USE_KUBECONFIG:-}" != 1 ] || return 0     # a cluster of the user's: nothing is made here
   [ "$(uname -s)" = Linux ] || { echo "a node of one's own needs Linux"; return; }
   [ "$(id -u)" = 0 ] || echo "network and mount namespaces need root: run as root"
   local program missing=""
@@ -49,7 +50,8 @@ binaries() {
     'from tools.controlplane import build; print(build.ensure(("plane", "e2e")))' | tail -n 1
 }
 
-containerd_client() { ctr -a "$WORK/run/containerd/containerd.sock" -n k8s.io "$@"; }
+running() { [ -S "$WORK/run/containerd/containerd.sock" ] && [ -e "$WORK/init.pid" ]; }
+containerd_client() { running || die "no cluster: tests/e2e/cluster.sh up"; ctr -a "$WORK/run/containerd/containerd.sock" -n k8s.io "$@"; }
 
 case ${1:-} in
   check)
@@ -59,12 +61,14 @@ case ${1:-} in
   up)
     reasons=$(lacking)
     [ -z "$reasons" ] || die "$reasons"
+    if running; then echo "export KUBECONFIG=$WORK/kubeconfig"; exit; fi
     BIN=$(binaries); export BIN
     IMAGES=$("$E2E/cluster/images.sh"); export IMAGES
     "$E2E/cluster/up.sh"
     echo "export KUBECONFIG=$WORK/kubeconfig"
     ;;
   image)
+    running || die "no cluster: tests/e2e/cluster.sh up"
     archive=$("$E2E/cluster/build-app.sh" "${2:?TAG, such as eventsource-operator:0.1.0}")
     containerd_client images import "$archive" >/dev/null
     say "loaded $2 ($(stat -c %s "$archive" | numfmt --to=iec) uncompressed)"

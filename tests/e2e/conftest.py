@@ -1,6 +1,8 @@
 """One cluster, with Argo Workflows and the operator installed as the docs say, for the whole session."""
 
+import contextlib
 import os
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -23,6 +25,14 @@ def tell(request: pytest.FixtureRequest) -> Tell:
         request.config.stash.setdefault(FIGURES, []).append(f"{request.node.name}: {line}")
 
     return note
+
+
+@contextlib.contextmanager
+def timed(config: pytest.Config, phase: str) -> Iterator[None]:
+    """Notes how long a phase took."""
+    started = time.monotonic()
+    yield
+    config.stash.setdefault(FIGURES, []).append(f"{phase}: {time.monotonic() - started:.1f} s")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -57,7 +67,7 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     """A cluster of our own; with `E2E_USE_KUBECONFIG=1` the one that KUBECONFIG names.
 
     A cluster that `./dev e2e-up` left running is used and left running, and with `E2E_KEEP=1` ours is, too.
@@ -74,7 +84,8 @@ def cluster() -> Iterator[Cluster]:
     work = Path(os.environ.get("E2E_WORK", f"/tmp/evs-e2e-{os.environ.get('E2E_NAME', 'evs1')}"))  # noqa: S108
     running = (work / "kubeconfig").exists()
     if not running:
-        script("up", timeout=1800)
+        with timed(pytestconfig, "cluster up"):
+            script("up", timeout=1800)
     try:
         yield Cluster(work / "kubeconfig", work)
     finally:
@@ -83,22 +94,30 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def image(cluster: Cluster) -> None:
+def image(cluster: Cluster, pytestconfig: pytest.Config) -> None:
     """The operator's image on the node, built from this checkout."""
-    cluster.load_image()
+    with timed(pytestconfig, "image built and loaded"):
+        cluster.load_image()
 
 
 @pytest.fixture(scope="session")
-def argo_server(cluster: Cluster) -> None:
+def argo_server(cluster: Cluster, pytestconfig: pytest.Config) -> None:
     """Argo Workflows, its server behind TLS with a CA of its own."""
     name = cluster.load_argo()
     if not name:
         pytest.skip("E2E_ARGO_IMAGE must name an image with /bin/argo and /bin/workflow-controller")
-    argo.install(cluster, name)
+    with timed(pytestconfig, "Argo Workflows ready"):
+        argo.install(cluster, name)
 
 
 @pytest.fixture(scope="session")
-def operator(cluster: Cluster, image: None, argo_server: None) -> str:  # noqa: ARG001 - what must be there first
+def operator(
+    cluster: Cluster,
+    image: None,  # noqa: ARG001 - must be there first
+    argo_server: None,  # noqa: ARG001 - the same
+    pytestconfig: pytest.Config,
+) -> str:
     """The operator installed by `kubectl apply -k manifests/base`, and told the Argo Server's CA."""
-    install(cluster)
+    with timed(pytestconfig, "operator installed, both replicas ready"):
+        install(cluster)
     return OPERATOR
