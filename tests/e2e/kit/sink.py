@@ -169,7 +169,7 @@ class Comparison:
     duplicates: int
     """Events beyond the first with the same id."""
     ambiguous: int
-    """Ids that stand for two different changes."""
+    """Ids that stand for two different changes, and changes that came under two ids."""
     out_of_order: list[str]
     """Names whose first arrivals are not in the order of the changes."""
 
@@ -179,15 +179,18 @@ def compare(changes: Iterable[Change], received: list[dict[str, Any]]) -> Compar
     done = [(change.name, change.type, change.mark) for change in changes]
     arrived = [(str(item["name"]), str(item["type"]), str(item["mark"])) for item in received]
     meanings: defaultdict[str, set[tuple[str, str, str]]] = defaultdict(set)
+    names: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
     for item, key in zip(received, arrived, strict=True):
         meanings[str(item["id"])].add(key)
-    ids = Counter(str(item["id"]) for item in received)
+        names[key].add(str(item["id"]))
+    counted = Counter(str(item["id"]) for item in received)
     first_seen = list(dict.fromkeys(arrived))
     return Comparison(
         lost=[Change(*key) for key in done if key not in set(arrived)],
         unexpected=[key for key in first_seen if key not in set(done)],
-        duplicates=sum(ids.values()) - len(ids),
-        ambiguous=sum(len(keys) > 1 for keys in meanings.values()),
+        duplicates=sum(counted.values()) - len(counted),
+        ambiguous=sum(len(keys) > 1 for keys in meanings.values())
+        + sum(len(ids) > 1 for ids in names.values()),
         out_of_order=sorted(
             name
             for name in {key[0] for key in done}
