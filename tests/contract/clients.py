@@ -14,7 +14,9 @@ Outcome = object | ArgoError
 class Client(Protocol):
     """What contract tests use of a transport."""
 
-    def receive_event(self, namespace: str, discriminator: str = "", body: Any = None, **options: Any) -> Any: ...
+    def receive_event(
+        self, namespace: str, discriminator: str = "", body: Any = None, **options: Any
+    ) -> Any: ...
     def post_event(self, request: EventRequest, body: bytes, headers: Mapping[str, str]) -> None: ...
     def page(self, namespace: str, **options: Any) -> BindingPage: ...
     def bindings(self, namespace: str, **options: Any) -> Iterator[WorkflowEventBinding]: ...
@@ -90,4 +92,7 @@ class AiohttpClient:
         self._runner.close()
 
 
-TRANSPORTS: dict[str, Callable[[ServerConfig], Client]] = {"requests": RequestsClient, "aiohttp": AiohttpClient}
+TRANSPORTS: dict[str, Callable[[ServerConfig], Client]] = {
+    "requests": RequestsClient,
+    "aiohttp": AiohttpClient,
+}

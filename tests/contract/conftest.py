@@ -41,7 +41,7 @@ def client(connect: Connect, plane: ControlPlane) -> Client:
 
 @pytest.fixture
 def cluster(plane: ControlPlane, namespace: str) -> Cluster:
-    return Cluster(plane.api, namespace)
+    return Cluster(plane.api, namespace, plane.argo_token)
 
 
 @pytest.fixture

@@ -40,10 +40,11 @@ def binding(
 
 
 class Cluster:
-    """The Argo objects of one namespace, seen as administrator."""
+    """The Argo objects of one namespace, seen as administrator; `token` is that of a sender."""
 
-    def __init__(self, api: Client, namespace: str) -> None:
+    def __init__(self, api: Client, namespace: str, token: str = "") -> None:
         self.api = api
+        self.token = token
         self.namespace = namespace
         self._path = f"{ARGO}/namespaces/{namespace}"
 
@@ -51,7 +52,12 @@ class Cluster:
         """A WorkflowTemplate that needs no node."""
         spec = {"entrypoint": "wait", "templates": [{"name": "wait", "suspend": {"duration": "0"}}]}
         metadata = {"name": name, "labels": dict(labels or {})}
-        manifest = {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "metadata": metadata, "spec": spec}
+        manifest = {
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "WorkflowTemplate",
+            "metadata": metadata,
+            "spec": spec,
+        }
         self.api.request("POST", f"{self._path}/workflowtemplates", manifest)
 
     def bind(self, *bindings: dict[str, Any]) -> None:

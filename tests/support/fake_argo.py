@@ -113,6 +113,10 @@ class FakeArgo:
         self._started.set()
         await self._stop.wait()
         await runner.cleanup()
+        for transport in list(self._loop._transports.values()):  # type: ignore[attr-defined]
+            transport.abort()  # TLS connections would wait for the client's farewell
+        for _ in range(3):  # an aborted transport closes its socket in the next rounds of the loop
+            await asyncio.sleep(0)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()

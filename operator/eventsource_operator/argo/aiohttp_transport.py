@@ -236,7 +236,7 @@ class AsyncArgoClient:
                 allow_redirects=False,
             ) as response:
                 content = await _read(response, call.most)
-                if response.status == HTTPStatus.OK:
+                if content == _DONE and response.status == HTTPStatus.OK:
                     return Answer(response.status, content)
                 kept = {
                     name: response.headers[name]

@@ -85,7 +85,9 @@ def _check_url(url: str) -> None:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise InvalidArgument("url", f"is malformed; use for instance {DEFAULT_URL}") from None
+        parts = None
+    if parts is None:
+        raise InvalidArgument("url", f"is malformed; use for instance {DEFAULT_URL}")
     if parts.scheme not in {"http", "https"}:
         raise InvalidArgument("url", f"must begin with http:// or https://, for instance {DEFAULT_URL}")
     if not host or port == 0:

@@ -36,6 +36,8 @@ from eventsource_operator.core.text import clean
 MAX_RETRY_AFTER = 3600.0
 """Seconds; a server that asks for more, by mistake or malice, is asked again after an hour."""
 
+_NO_JSON = object()
+
 _REDACTED = "[redacted]"
 
 _MIN_SECRET_CHARS = 4
@@ -88,12 +90,20 @@ def read_answer(answer: Answer, now: float) -> Any:
     Raises:
         ArgoError: the class that says what to do.
     """
-    if answer.status == HTTPStatus.OK:
-        try:
-            return orjson.loads(answer.body)
-        except orjson.JSONDecodeError:
-            raise _foreign(answer, None) from None
-    raise answer_error(answer, now)
+    if answer.status != HTTPStatus.OK:
+        raise answer_error(answer, now)
+    document = _parsed(answer.body)
+    if document is _NO_JSON:
+        raise _foreign(answer, None)
+    return document
+
+
+def _parsed(body: bytes) -> Any:
+    """The JSON value, or `_NO_JSON`: the parser's error holds the text, so none may be raised beside it."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _NO_JSON
 
 
 def answer_error(answer: Answer, now: float) -> ArgoError:
@@ -136,10 +146,7 @@ class _GatewayError:
 
 
 def _gateway_error(answer: Answer) -> _GatewayError | None:
-    try:
-        document = orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
-        return None
+    document = _parsed(answer.body)
     if not isinstance(document, dict):
         return None
     message = document.get("message", document.get("error"))
@@ -173,7 +180,7 @@ def _gateway_class(status: int, said: _GatewayError, message: str, facts: dict[s
 
 def _forbidden_message(message: str) -> str:
     if message == "failed to process webhook request":  # what the server says when no credentials came at all
-        return f"{message}: no credentials were sent, and events need some; a server in --auth-mode=server takes any"
+        return f"{message}: events need credentials, and none were sent; --auth-mode=server takes any"
     return message or "the credentials lack a right"
 
 

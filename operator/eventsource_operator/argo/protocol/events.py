@@ -90,11 +90,23 @@ def event_request(namespace: str, discriminator: str = "", *, unchecked: bool = 
             )
         check_namespace(namespace)
         _check_discriminator(discriminator)
-    try:
-        path = f"/api/v1/events/{quote(namespace, safe='')}/{quote(discriminator, safe='')}"
-    except UnicodeEncodeError:
-        raise InvalidArgument("discriminator", "must not hold lone surrogates") from None
+    for name, value in (("namespace", namespace), ("discriminator", discriminator)):
+        if not is_unicode(value):
+            raise InvalidArgument(name, "must not hold lone surrogates")
+    path = f"/api/v1/events/{quote(namespace, safe='')}/{quote(discriminator, safe='')}"
     return EventRequest(namespace, discriminator, path)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether UTF-8 can carry a text: lone surrogates it cannot.
+
+    The error of `str.encode` holds the whole text, so it must not be in the context of another error.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_discriminator(discriminator: str) -> None:
@@ -151,13 +163,11 @@ def encode_body(body: JSONValue) -> bytes:
     try:
         return orjson.dumps(plain)
     except (orjson.JSONEncodeError, RecursionError):
-        # Integers beyond 64 bits: the standard library knows them. Surrogates: neither does.
-        try:
-            return json.dumps(plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-        except UnicodeEncodeError:
-            raise InvalidArgument(
-                "body", "holds a string with a lone surrogate, which UTF-8 cannot carry"
-            ) from None
+        # Integers beyond 64 bits, which the standard library knows, or lone surrogates.
+        text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    if not is_unicode(text):
+        raise InvalidArgument("body", "holds a string with a lone surrogate, which UTF-8 cannot carry")
+    return text.encode()
 
 
 def _plain(value: Any, where: str, depth: int) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from eventsource_operator.argo.errors import InvalidArgument
-from eventsource_operator.argo.protocol.events import check_namespace
+from eventsource_operator.argo.protocol.events import check_namespace, is_unicode
 
 DEFAULT_LIMIT = 500
 """Bindings per page, as kubectl asks for."""
@@ -87,10 +87,8 @@ def _checked_value(name: str, value: Any) -> Any:
     if name in _STRINGS:
         if not isinstance(value, str):
             raise InvalidArgument(name, f"must be a string, not {type(value).__name__}")
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise InvalidArgument(name, "must not hold lone surrogates") from None
+        if not is_unicode(value):
+            raise InvalidArgument(name, "must not hold lone surrogates")
         return value
     if name in _BOOLS:
         if not isinstance(value, bool):

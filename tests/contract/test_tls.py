@@ -1,0 +1,148 @@
+"""TLS: private authorities, client certificates, and nothing trusted beside what was asked for."""
+
+import datetime as dt
+import ipaddress
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from eventsource_operator.argo.errors import InvalidArgument, Unreachable
+from tests.contract.conftest import Connect
+from tests.support.fake_argo import FakeArgo
+
+
+@dataclass(frozen=True)
+class Files:
+    """A certificate and its key as PEM files."""
+
+    cert: Path
+    key: Path
+
+
+class Authority:
+    """A certificate authority of its own, with its files in `folder`."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.files = self._write(name, self._key, self._certificate(self._name, self._key, None))
+
+    def issue(self, name: str) -> Files:
+        """A certificate for 127.0.0.1, or for a client."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        return self._write(name, key, self._certificate(subject, key, "127.0.0.1"))
+
+    def _certificate(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, host: str | None
+    ) -> x509.Certificate:
+        now = dt.datetime.now(dt.UTC)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(hours=1))
+            .add_extension(x509.BasicConstraints(ca=host is None, path_length=None), critical=True)
+        )
+        if host is not None:
+            names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
+            builder = builder.add_extension(names, critical=False)
+        return builder.sign(self._key, SHA256())
+
+    def _write(self, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> Files:
+        files = Files(self._folder / f"{name}.crt", self._folder / f"{name}.key")
+        files.cert.write_bytes(certificate.public_bytes(Encoding.PEM))
+        files.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return files
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path, "ours")
+
+
+def serving(authority: Authority, clients: Authority | None = None) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    files = authority.issue("server")
+    context.load_cert_chain(files.cert, files.key)
+    if clients is not None:
+        context.load_verify_locations(clients.files.cert)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def test_an_authority_as_file_or_text(authority: Authority, connect: Connect) -> None:
+    with FakeArgo({"good": ("*",)}, tls=serving(authority)) as server:
+        path = str(authority.files.cert)
+        assert connect(server.url, "good", ca_file=path).receive_event("ns", body={}) == {}
+        text = authority.files.cert.read_text()
+        assert connect(server.url, "good", ca_data=text).receive_event("ns", body={}) == {}
+        assert connect(server.url, "good", ca_data=text).page("ns").items == ()
+
+
+def test_an_unknown_authority_is_refused_before_the_token_is_sent(
+    authority: Authority, tmp_path: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Authority(tmp_path, "other")
+    # The environment's authorities would accept the server: they must not count beside ours.
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.setenv(name, str(authority.files.cert))
+    with FakeArgo({"good": ("*",)}, tls=serving(authority)) as server:
+        with pytest.raises(Unreachable, match="TLS: .*certificate verify failed"):
+            connect(server.url, "good", ca_file=str(other.files.cert)).receive_event("ns", body={})
+        assert server.seen == []
+
+
+def test_a_certificate_of_another_host_is_refused(authority: Authority, connect: Connect) -> None:
+    with FakeArgo({"good": ("*",)}, tls=serving(authority)) as server:
+        url = server.url.replace("127.0.0.1", "localhost")
+        with pytest.raises(Unreachable, match="TLS: "):
+            connect(url, "good", ca_file=str(authority.files.cert)).receive_event("ns", body={})
+        assert server.seen == []
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")  # what was asked for
+def test_any_certificate_when_asked(authority: Authority, connect: Connect) -> None:
+    with FakeArgo({"good": ("*",)}, tls=serving(authority)) as server:
+        assert connect(server.url, "good", insecure_skip_verify=True).receive_event("ns", body={}) == {}
+
+
+def test_a_client_certificate(authority: Authority, tmp_path: Path, connect: Connect) -> None:
+    clients = Authority(tmp_path, "clients")
+    mine = clients.issue("me")
+    ca = str(authority.files.cert)
+    with FakeArgo({"good": ("*",)}, tls=serving(authority, clients)) as server:
+        client = connect(server.url, "good", ca_file=ca, client_cert=str(mine.cert), client_key=str(mine.key))
+        assert client.receive_event("ns", body={}) == {}
+        with pytest.raises(Unreachable):
+            connect(server.url, "good", ca_file=ca).receive_event("ns", body={})
+        assert len(server.seen) == 1
+
+
+def test_files_that_cannot_be_used_name_the_argument(
+    authority: Authority, tmp_path: Path, connect: Connect
+) -> None:
+    text = tmp_path / "text"
+    text.write_text("no certificate")
+    mine = authority.issue("me")
+    other = authority.issue("other")
+    for argument, config in (
+        ("ca_file", {"ca_file": "/nowhere"}),
+        ("ca_file", {"ca_file": str(text)}),
+        ("ca_data", {"ca_data": "no certificate"}),
+        ("client_cert", {"client_cert": "/nowhere"}),
+        ("client_cert", {"client_cert": str(mine.cert), "client_key": str(other.key)}),
+        ("client_key", {"client_cert": str(mine.cert), "client_key": "/nowhere"}),
+    ):
+        with pytest.raises(InvalidArgument) as caught:
+            connect("https://127.0.0.1:1", "good", **config)
+        assert caught.value.argument == argument, config
