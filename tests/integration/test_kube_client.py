@@ -7,10 +7,12 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import pytest
 import yaml
+from kubernetes.aio.config import incluster_config
 
 from eventsource_operator.kube import errors
 from eventsource_operator.kube.client import KubeClient, Page
@@ -321,6 +323,28 @@ async def test_a_rotated_token_is_read_again_after_a_401(
         assert (await client.request("GET", path))["kind"] == "ConfigMapList"
         async with client.watch(path, resource_version="0") as stream:
             assert await anext(stream)
+    finally:
+        await client.close()
+
+
+async def test_in_a_pod_the_service_account_is_used_and_its_rotated_token_too(
+    plane: ControlPlane, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, server = tmp_path / "token", urlsplit(plane.server)
+    token.write_text("revoked")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", str(server.hostname))
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.port))
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(plane.ca))
+    client = await KubeClient.connect()
+    try:
+        assert client.server == plane.server
+        token.write_text(plane.admin_token + "\n")
+        path = f"/api/v1/namespaces/{namespace}/configmaps"
+        assert (await client.request("GET", path))["kind"] == "ConfigMapList"
+        assert await client.bearer_token() == plane.admin_token
+        token.unlink()
+        assert await client.bearer_token() == plane.admin_token  # still the one of this minute
     finally:
         await client.close()
 

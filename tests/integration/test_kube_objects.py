@@ -204,7 +204,7 @@ async def test_status_keeps_the_conditions_of_others_and_drops_ours(
     widget = Resource(group, "v1", "Widget", "widgets")
     body = {"apiVersion": widget.api_version, "kind": "Widget", "metadata": {"name": "w"}}
     await client.request("POST", widget.path(namespace), body=body)
-    foreign = {"conditions": [{"type": "Audited", "status": "True"}]}
+    foreign = {"conditions": [{"type": "Audited", "status": "True"}, {"type": "Ready", "status": "Unknown"}]}
     stdin = yaml.safe_dump({**body, "status": foreign})
     kubectl(
         "apply", "--server-side", "--field-manager=auditor", "--subresource=status", "-f", "-", stdin=stdin
