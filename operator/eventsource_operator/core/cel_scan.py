@@ -1,0 +1,291 @@
+"""What an expression names and how it nests, read from its tokens before anything compiles it.
+
+The CEL library tells an undeclared name only when it comes to it, and is recursive in native code: an
+expression that nests too deeply would end the process. So names and depth are checked here first. The scan
+also finds out which parts of the object an expression reads, for converting a whole object costs more than
+most evaluations.
+
+It follows the lexical rules of the CEL specification and its scoping of macros; what it lets pass although
+it is not CEL, the library refuses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, TypeAlias
+
+Wanted: TypeAlias = "dict[str, Wanted | None]"
+"""Keys of a map that are read, each with the keys below it; None stands for the whole value."""
+
+MAX_BRACKETS: Final = 24
+MAX_DEPTH: Final = 200
+"""Levels of the syntax tree, from above; the library stands more than twice that in 512 KiB of stack."""
+MAX_NESTED_MACROS: Final = 3
+
+MACROS: Final = frozenset({"all", "exists", "exists_one", "existsOne", "map", "filter"})
+_KEYWORDS: Final = frozenset({"true", "false", "null", "in"})
+_TYPES: Final = frozenset({"int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type"})
+_NAMESPACES: Final = frozenset({"math", "sets", "base64", "strings", "optional"})
+
+_TOKEN = re.compile(
+    r"""(?P<space>\s+|//[^\n]*)
+    |(?P<string>[bB]?[rR](?:\"{3}.*?\"{3}|'{3}.*?'{3}|\"[^\"\r\n]*\"|'[^'\r\n]*')
+      |[bB]?(?:\"{3}(?:[^\\]|\\.)*?\"{3}|'{3}(?:[^\\]|\\.)*?'{3})
+      |[bB]?(?:\"(?:[^\"\\\r\n]|\\.)*\"|'(?:[^'\\\r\n]|\\.)*'))
+    |(?P<number>0[xX][0-9a-fA-F]+[uU]?|(?:\d+\.\d+|\d+|\.\d+)(?:[eE][+-]?\d+)?[uU]?)
+    |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
+    |(?P<mark>&&|\|\||[=!<>]=|.)""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+class Token(NamedTuple):
+    """A word of an expression: its kind (string, number, name or mark), text and place."""
+
+    kind: str
+    text: str
+    at: int
+
+
+class Problem(NamedTuple):
+    """What is wrong with an expression, and at which offset; a ``fatal`` one must not be compiled."""
+
+    message: str
+    at: int
+    fatal: bool
+
+
+@dataclass(slots=True)
+class Scan:
+    """What was found in an expression.
+
+    ``roots`` holds the variables that are read, each with the parts that are needed. ``macros`` is the
+    deepest nesting of macros, ``literal`` the most entries that a literal list or map can have, ``sums``
+    the number of ``+``.
+    """
+
+    problem: Problem | None = None
+    roots: dict[str, Wanted | None] = field(default_factory=dict)
+    functions: set[str] = field(default_factory=set)
+    macros: int = 0
+    literal: int = 0
+    sums: int = 0
+
+
+@dataclass(slots=True)
+class _Frame:
+    """An open bracket, with what counts towards the depth since the last comma in it."""
+
+    bound: str = ""
+    operators: int = 0
+    selects: int = 0
+    chain: int = 0
+    commas: int = 0
+
+    @property
+    def depth(self) -> int:
+        return 1 + self.operators + self.chain
+
+    def operator(self) -> None:
+        """An operator nests what is left of it."""
+        self.operators += 1
+        self.selects = 0
+
+    def select(self) -> None:
+        """A member, index or call nests what it is taken of."""
+        self.selects += 1
+        self.chain = max(self.chain, self.selects)
+
+    def comma(self) -> None:
+        """A new operand begins."""
+        self.commas += 1
+        self.operators = self.selects = self.chain = 0
+
+
+def tokens(text: str) -> Iterator[Token]:
+    """The words of an expression, without white space and comments."""
+    for match in _TOKEN.finditer(text):
+        kind = match.lastgroup or "mark"
+        if kind != "space":
+            yield Token(kind, match.group(), match.start())
+
+
+class Scanner:
+    """One pass over an expression."""
+
+    def __init__(self, text: str, variables: frozenset[str], functions: frozenset[str]) -> None:
+        self._tokens = list(tokens(text))
+        self._outside = Token("end", "", len(text))
+        self._variables = variables
+        self._functions = functions
+        self._frames = [_Frame()]
+        self._scan = Scan()
+        self._at = 0
+
+    def run(self) -> Scan:
+        """Scans to the end, or to the first fatal problem; of other problems the first is kept."""
+        for index, token in enumerate(self._tokens):
+            self._at = index
+            if token.kind == "mark":
+                self._mark(token)
+            elif token.kind == "name" and token.text not in _KEYWORDS:
+                self._name(token)
+            elif token.text == "in":
+                self._frames[-1].operator()
+            if sum(frame.depth for frame in self._frames) > MAX_DEPTH:
+                self._refuse(f"the expression nests deeper than {MAX_DEPTH} levels; split it up", token)
+            if self._scan.problem is not None and self._scan.problem.fatal:
+                break
+        return self._scan
+
+    def _refuse(self, message: str, token: Token) -> None:
+        self._scan.problem = Problem(message, token.at, fatal=True)
+
+    def _undeclared(self, message: str, token: Token) -> None:
+        if self._scan.problem is None:
+            self._scan.problem = Problem(f"undeclared {message}", token.at, fatal=False)
+
+    def _peek(self, ahead: int) -> Token:
+        at = self._at + ahead
+        return self._tokens[at] if 0 <= at < len(self._tokens) else self._outside
+
+    def _mark(self, token: Token) -> None:
+        frame = self._frames[-1]
+        if token.text in {"(", "[", "{"}:
+            self._open(token)
+        elif token.text in {")", "]", "}"}:
+            if len(self._frames) > 1:
+                self._frames.pop()
+                self._frames[-1].select()
+        elif token.text == ",":
+            frame.comma()
+            self._scan.literal = max(self._scan.literal, frame.commas + 1)
+        elif token.text == ".":
+            frame.select()
+        else:
+            frame.operator()
+            self._scan.sums += token.text == "+"
+
+    def _open(self, token: Token) -> None:
+        bound = ""
+        if token.text == "(" and self._peek(-1).text in MACROS and self._peek(-2).text == ".":
+            name, comma = self._peek(1), self._peek(2)
+            bound = name.text if name.kind == "name" and comma.text == "," else ""
+        self._frames.append(_Frame(bound))
+        if len(self._frames) - 1 > MAX_BRACKETS:
+            self._refuse(f"the expression has more than {MAX_BRACKETS} brackets within one another", token)
+        nested = sum(1 for frame in self._frames if frame.bound)
+        self._scan.macros = max(self._scan.macros, nested)
+        self._scan.literal = max(self._scan.literal, 1)
+        if nested > MAX_NESTED_MACROS:
+            self._refuse(
+                f"more than {MAX_NESTED_MACROS} macros (map, filter, exists, ...) within one another", token
+            )
+
+    def _name(self, token: Token) -> None:
+        before, after = self._peek(-1), self._peek(1)
+        member = before.text == "." and self._operand(self._peek(-2))
+        if after.text == "(":
+            self._call(token, member=member)
+        elif not member:
+            self._root(token)
+
+    @staticmethod
+    def _operand(token: Token) -> bool:
+        """Whether a dot behind ``token`` selects a member of it, rather than marking an absolute name."""
+        if token.kind == "name":
+            return token.text != "in"
+        return token.kind in {"string", "number"} or token.text in {")", "]", "}"}
+
+    def _call(self, token: Token, *, member: bool) -> None:
+        name = token.text
+        first = self._peek(-2)
+        if (
+            member
+            and first.text in _NAMESPACES
+            and self._peek(-3).text != "."
+            and not self._is_bound(first.text)
+        ):
+            name = f"{first.text}.{name}"
+        elif name == "has" or (member and name in MACROS):
+            return
+        if name not in self._functions:
+            self._undeclared(f"function {name!r}", first if "." in name else token)
+        self._scan.functions.add(name)
+
+    def _is_bound(self, name: str) -> bool:
+        return any(frame.bound == name for frame in self._frames)
+
+    def _root(self, token: Token) -> None:
+        name = token.text
+        if self._is_bound(name):
+            return
+        if name in self._variables:
+            self._want(name, self._path())
+        elif name in _NAMESPACES and self._peek(1).text == "." and self._peek(3).text == "(":
+            return
+        elif name not in _TYPES:
+            known = ", ".join(sorted(self._variables))
+            self._undeclared(f"reference to {name!r}; the variables are {known}", token)
+
+    def _path(self) -> list[str]:
+        """The keys that follow a variable and are fixed: ``.name`` and ``["name"]``.
+
+        In ``"name" in object.data`` only the one key of the map matters.
+        """
+        path: list[str] = []
+        ahead = 1
+        while True:
+            first, second, third = self._peek(ahead), self._peek(ahead + 1), self._peek(ahead + 2)
+            if first.text == "." and second.kind == "name" and third.text != "(":
+                path.append(second.text)
+                ahead += 2
+            elif first.text == "[" and third.text == "]" and _plain(second):
+                path.append(second.text[1:-1])
+                ahead += 3
+            else:
+                break
+        literal = self._peek(-2)
+        asked = self._peek(-1).text == "in" and _plain(literal) and self._peek(-3).text in _BEFORE_OPERAND
+        if asked and first.text not in {".", "[", "("}:
+            path.append(literal.text[1:-1])
+        return path
+
+    def _want(self, name: str, path: list[str]) -> None:
+        roots: Wanted = self._scan.roots
+        for at, key in enumerate([name, *path]):
+            below = roots.get(key, _NOTHING)
+            if below is None:
+                return
+            if at == len(path):
+                roots[key] = None
+                return
+            if below is _NOTHING:
+                below = roots[key] = {}
+            roots = below
+
+
+_NOTHING: Final[Wanted] = {}
+
+_BEFORE_OPERAND: Final = frozenset({"", "(", "[", "{", ",", "&&", "||", "?", ":"})
+"""After one of these, or at the beginning, a literal in front of ``in`` is its whole left side."""
+
+
+def _plain(token: Token) -> bool:
+    """Whether a token is a string literal whose text is its value."""
+    text = token.text
+    return (
+        token.kind == "string" and text[0] in "\"'" and not text.startswith(('""', "''")) and "\\" not in text
+    )
+
+
+def scan(text: str, variables: frozenset[str], functions: frozenset[str]) -> Scan:
+    """Reads an expression; see `Scan`. Never fails: what is wrong is `Scan.problem`."""
+    return Scanner(text, variables, functions).run()
+
+
+def line_and_column(text: str, at: int) -> tuple[int, int]:
+    """Line and column, both from 1, of an offset."""
+    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
