@@ -63,7 +63,7 @@ class Scan:
 
     ``roots`` holds the variables that are read, each with the parts that are needed. ``macros`` is the
     deepest nesting of macros, ``literal`` the most entries that a literal list or map can have, ``sums``
-    the number of ``+``.
+    the number of ``+``, and ``joined`` the most of them in what a macro runs over.
     """
 
     problem: Problem | None = None
@@ -72,6 +72,7 @@ class Scan:
     macros: int = 0
     literal: int = 0
     sums: int = 0
+    joined: int = 0
 
 
 @dataclass(slots=True)
@@ -83,6 +84,8 @@ class _Frame:
     selects: int = 0
     chain: int = 0
     commas: int = 0
+    sums: int = 0
+    sums_closed: int = 0
 
     @property
     def depth(self) -> int:
@@ -101,7 +104,13 @@ class _Frame:
     def comma(self) -> None:
         """A new operand begins."""
         self.commas += 1
-        self.operators = self.selects = self.chain = 0
+        self.operators = self.selects = self.chain = self.sums_closed = 0
+
+    def close(self, inner: _Frame) -> None:
+        """A bracket within this one is closed; what follows takes a member, an index or calls it."""
+        self.select()
+        self.sums += inner.sums
+        self.sums_closed += inner.sums
 
 
 def tokens(text: str) -> Iterator[Token]:
@@ -157,8 +166,8 @@ class Scanner:
             self._open(token)
         elif token.text in {")", "]", "}"}:
             if len(self._frames) > 1:
-                self._frames.pop()
-                self._frames[-1].select()
+                inner = self._frames.pop()
+                self._frames[-1].close(inner)
         elif token.text == ",":
             frame.comma()
             self._scan.literal = max(self._scan.literal, frame.commas + 1)
@@ -166,6 +175,7 @@ class Scanner:
             frame.select()
         else:
             frame.operator()
+            frame.sums += token.text == "+"
             self._scan.sums += token.text == "+"
 
     def _open(self, token: Token) -> None:
@@ -173,6 +183,7 @@ class Scanner:
         if token.text == "(" and self._peek(-1).text in MACROS and self._peek(-2).text == ".":
             name, comma = self._peek(1), self._peek(2)
             bound = name.text if name.kind == "name" and comma.text == "," else ""
+            self._scan.joined = max(self._scan.joined, self._frames[-1].sums_closed)
         self._frames.append(_Frame(bound))
         if len(self._frames) - 1 > MAX_BRACKETS:
             self._refuse(f"the expression has more than {MAX_BRACKETS} brackets within one another", token)
