@@ -12,7 +12,10 @@ Outcome = object | ArgoError
 
 
 class Client(Protocol):
-    """What contract tests use of a transport."""
+    """What contract tests use of a transport; `client` is the transport itself."""
+
+    @property
+    def client(self) -> Any: ...
 
     def receive_event(
         self, namespace: str, discriminator: str = "", body: Any = None, **options: Any
@@ -28,12 +31,24 @@ class Client(Protocol):
 class RequestsClient:
     def __init__(self, config: ServerConfig) -> None:
         self.client = ArgoClient(config, connection_limit=64)
-        self.receive_event = self.client.receive_event
-        self.post_event = self.client.post_event
-        self.page = self.client.list_bindings_page
-        self.bindings = self.client.list_workflow_event_bindings
-        self.reload_token = self.client.reload_token
-        self.close = self.client.close
+
+    def receive_event(self, namespace: str, discriminator: str = "", body: Any = None, **options: Any) -> Any:
+        return self.client.receive_event(namespace, discriminator, body, **options)
+
+    def post_event(self, request: EventRequest, body: bytes, headers: Mapping[str, str]) -> None:
+        self.client.post_event(request, body, headers)
+
+    def page(self, namespace: str, **options: Any) -> BindingPage:
+        return self.client.list_bindings_page(namespace, **options)
+
+    def bindings(self, namespace: str, **options: Any) -> Iterator[WorkflowEventBinding]:
+        return self.client.list_workflow_event_bindings(namespace, **options)
+
+    def reload_token(self) -> bool:
+        return self.client.reload_token()
+
+    def close(self) -> None:
+        self.client.close()
 
     def burst(self, events: list[dict[str, Any]], at_once: int) -> list[Outcome]:
         def send(event: dict[str, Any]) -> Outcome:

@@ -1,4 +1,4 @@
-"""The basic lines of the server's facts, for the real server and for the stand-in that other tests rely on."""
+"""The basic lines of the server's facts: of the real server, and of the stand-in that other tests rely on."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

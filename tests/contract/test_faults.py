@@ -187,7 +187,7 @@ def test_cookies_are_not_kept(fake: FakeArgo, connect: Connect) -> None:
 
 def test_connections_are_reused(connect: Connect) -> None:
     """Seen from the server's side: both requests come from one port."""
-    with counting_server() as server:
+    with CountingServer() as server:
         client = connect(f"http://127.0.0.1:{server.server_address[1]}", "good")
         for _ in range(3):
             client.receive_event("ns", body={})
@@ -335,11 +335,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"{}")
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Nothing."""
 
 
-class counting_server:
+class CountingServer:
     """Notes from which ports requests came."""
 
     def __enter__(self) -> _Counting:

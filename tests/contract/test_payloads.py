@@ -1,4 +1,4 @@
-"""Each type of the seed page's `body`, as a real binding sees it: in a parameter of the Workflow that it made."""
+"""Each type of the seed page's `body` as a real binding sees it: in a parameter of the Workflow it made."""
 
 import datetime as dt
 import json
@@ -60,7 +60,7 @@ def echo(cluster: Cluster) -> Cluster:
 
 
 def test_each_type_reaches_the_workflow(client: Client, echo: Cluster) -> None:
-    # One test for all: each Workflow makes the next listing of bindings wait 100 ms for the API server's cache.
+    # One test for all: each Workflow makes the next event wait 100 ms for the API server's cache.
     for name, (body, _, _) in CASES.items():
         assert client.receive_event(echo.namespace, body=body, headers={"X-Case": name}) == {}
 

@@ -1,4 +1,4 @@
-"""No log record and no exception of either transport holds the token or the body, whatever the server does."""
+"""No log record and no exception holds the token or the body, whatever the server does."""
 
 import logging
 import traceback

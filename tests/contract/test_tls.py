@@ -97,7 +97,7 @@ def test_an_unknown_authority_is_refused_before_the_token_is_sent(
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.setenv(name, str(authority.files.cert))
     with FakeArgo({"good": ("*",)}, tls=serving(authority)) as server:
-        with pytest.raises(Unreachable, match="TLS: .*certificate verify failed"):
+        with pytest.raises(Unreachable, match=r"TLS: .*certificate verify failed"):
             connect(server.url, "good", ca_file=str(other.files.cert)).receive_event("ns", body={})
         assert server.seen == []
 

@@ -12,7 +12,7 @@ from tools.controlplane.plane import ControlPlane
 
 
 def resigned(plane: ControlPlane, token: str, ends: int) -> str:
-    """The same token with another end (seconds since 1970), signed with the API server's key (RFC 7515, ES256)."""
+    """The same token with another end (seconds since 1970), signed by the API server's key (RFC 7515)."""
     head, claims, _ = token.split(".")
     changed: dict[str, Any] = json.loads(_decode(claims)) | {
         "exp": ends,

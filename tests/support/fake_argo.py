@@ -1,7 +1,8 @@
 """A stand-in for the Argo Server that can give the answers that the real one never gives when asked to.
 
-What it answers on its own is held to the same contract tests as the real server (`tests/contract/test_basics.py`).
-Everything else is scripted: the next requests get the replies that were put in line.
+What it answers on its own is held to the same contract tests as the real server
+(`tests/contract/test_basics.py`). Everything else is scripted: the next requests get the replies that
+were put in line.
 """
 
 import asyncio

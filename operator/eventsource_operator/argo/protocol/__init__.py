@@ -25,6 +25,7 @@ from eventsource_operator.argo.protocol.events import (
     encode_body,
     event_headers,
     event_request,
+    is_unicode,
     rfc3339,
 )
 from eventsource_operator.argo.protocol.options import (
@@ -55,6 +56,7 @@ __all__ = [
     "encode_body",
     "event_headers",
     "event_request",
+    "is_unicode",
     "list_target",
     "parse_retry_after",
     "read_answer",
