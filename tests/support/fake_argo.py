@@ -20,6 +20,7 @@ from aiohttp import web
 
 EVENTS = "/api/v1/events/"
 BINDINGS = "/api/v1/workflow-event-bindings/"
+CLOSE_SECONDS = 5.0
 NOT_IMPLEMENTED = (501, {"code": 12, "message": "Not Implemented"})
 
 
@@ -114,10 +115,19 @@ class FakeArgo:
         self._started.set()
         await self._stop.wait()
         await runner.cleanup()
-        for transport in list(self._loop._transports.values()):  # type: ignore[attr-defined]
-            transport.abort()  # TLS connections would wait for the client's farewell
-        for _ in range(3):  # an aborted transport closes its socket in the next rounds of the loop
-            await asyncio.sleep(0)
+        await self._close_connections()
+
+    async def _close_connections(self) -> None:
+        """Ends what clients hold open: TLS connections, for one, would wait for their farewell."""
+        deadline = self._loop.time() + CLOSE_SECONDS
+        while self._loop.time() < deadline:
+            known = list(self._loop._transports.values())  # type: ignore[attr-defined]
+            still_open = [transport for transport in known if transport._sock is not None]
+            if not still_open:
+                break
+            for transport in still_open:
+                transport.abort()
+            await asyncio.sleep(0.001)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
