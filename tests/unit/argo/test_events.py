@@ -119,16 +119,29 @@ def test_any_json_value_survives(value: Any) -> None:
     assert json.loads(encoded) == value
 
 
-@given(st.datetimes(timezones=st.timezones()), st.dates())
+FIRST = dt.datetime(1, 1, 3)  # noqa: DTZ001 - hypothesis adds the zones
+LAST = dt.datetime(9999, 12, 30)  # noqa: DTZ001 - the same
+
+
+@given(st.datetimes(FIRST, LAST, timezones=st.timezones()), st.dates())
 def test_dates_are_rfc_3339(moment: dt.datetime, day: dt.date) -> None:
     text = rfc3339(moment)
-    assert dt.datetime.fromisoformat(text) == moment
+    # With a fixed offset: times that a zone has twice are equal to nothing in another zone (PEP 495).
+    assert dt.datetime.fromisoformat(text) == moment.replace(
+        tzinfo=dt.timezone(moment.utcoffset() or dt.timedelta())
+    )
     assert json.loads(encode_body({"at": moment, "on": [day]})) == {"at": text, "on": [day.isoformat()]}
 
 
 def test_offsets_with_seconds_become_utc() -> None:
     zone = dt.timezone(dt.timedelta(hours=5, minutes=53, seconds=28))
     assert rfc3339(dt.datetime(1900, 1, 1, 6, tzinfo=zone)) == "1900-01-01T00:06:32Z"
+
+
+def test_the_calendars_end_has_no_utc() -> None:
+    zone = dt.timezone(dt.timedelta(hours=5, seconds=1))
+    with pytest.raises(InvalidArgument, match="no equivalent in UTC"):
+        rfc3339(dt.datetime(1, 1, 1, tzinfo=zone))
 
 
 class Colour(enum.StrEnum):

@@ -216,5 +216,8 @@ def rfc3339(moment: dt.datetime, where: str = "body") -> str:
     if offset is None:
         raise InvalidArgument(where, "the datetime has no time zone; use e.g. datetime.now(UTC)")
     if offset.total_seconds() % 60:  # RFC 3339 has no seconds in an offset
-        moment = moment.astimezone(dt.UTC)
+        try:
+            moment = moment.astimezone(dt.UTC)
+        except OverflowError:  # within a day of the calendar's ends
+            raise InvalidArgument(where, "the datetime has no equivalent in UTC") from None
     return moment.isoformat().replace("+00:00", "Z")
