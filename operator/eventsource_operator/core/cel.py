@@ -209,7 +209,7 @@ def _runtime_message(error: BaseException, source: str) -> str:
     match error:
         case KeyError():
             key = str(error.args[0]) if error.args else ""
-            known = re.search(rf"(?<![\w.-]){re.escape(key)}(?![\w-])", source) if key else None
+            known = re.search(rf"(?<![\w-]){re.escape(key)}(?![\w-])", source) if key else None
             return (
                 f"no such key: {clean(key, 100)}; guard it with has()"
                 if known

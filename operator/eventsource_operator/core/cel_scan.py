@@ -197,8 +197,11 @@ class Scanner:
 
     def _name(self, token: Token) -> None:
         before, after = self._peek(-1), self._peek(1)
-        member = before.text == "." and self._operand(self._peek(-2))
-        if after.text == "(":
+        dotted = before.text == "."
+        member = dotted and self._operand(self._peek(-2))
+        if dotted and not member:
+            self._undeclared(f"reference to '.{token.text}'; write it without the dot", before)
+        elif after.text == "(":
             self._call(token, member=member)
         elif not member:
             self._root(token)
@@ -265,20 +268,15 @@ class Scanner:
         return path
 
     def _want(self, name: str, path: list[str]) -> None:
-        roots: Wanted = self._scan.roots
-        for at, key in enumerate([name, *path]):
-            below = roots.get(key, _NOTHING)
+        wanted: Wanted = self._scan.roots
+        *above, last = [name, *path]
+        for key in above:
+            below = wanted.setdefault(key, {})
             if below is None:
                 return
-            if at == len(path):
-                roots[key] = None
-                return
-            if below is _NOTHING:
-                below = roots[key] = {}
-            roots = below
+            wanted = below
+        wanted[last] = None
 
-
-_NOTHING: Final[Wanted] = {}
 
 _BEFORE_OPERAND: Final = frozenset({"", "(", "[", "{", ",", "&&", "||", "?", ":"})
 """After one of these, or at the beginning, a literal in front of ``in`` is its whole left side."""

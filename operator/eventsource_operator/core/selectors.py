@@ -20,7 +20,8 @@ _NAME: Final = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _LABEL_NAME = re.compile(_NAME)
 _PREFIX = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 _MAX_PREFIX: Final = 253
-_FIELD = re.compile(r"[A-Za-z][\w./-]*(?:\[[^\]]*\])?(?:\.[\w./-]+)*")
+_TERMS = re.compile(r"(?:\\.|[^\\,]|\\$)+", re.DOTALL)
+_FIELD_TERM = re.compile(r"(?P<field>[A-Za-z][A-Za-z0-9_.-]*)(?:==|!=|=)(?:[^=,\\\s]|\\[=,\\])*")
 _SETS: Final = frozenset({"In", "NotIn"})
 _OPERATORS: Final = ("In", "NotIn", "Exists", "DoesNotExist")
 _TERM = re.compile(r"\s*(?P<not>!)?\s*(?P<key>[^\s!=,()<>]+)\s*(?P<rest>.*?)\s*", re.DOTALL)
@@ -144,40 +145,18 @@ def field_selector_is_immutable(text: str) -> bool:
 
 
 def _field_terms(text: str) -> list[str]:
-    """The fields that a selector names; empty terms are skipped, as the API server does."""
-    fields: list[str] = []
-    for term in _split(text):
-        if not term.strip():
-            continue
-        key, operator, value = _partition(term)
-        if not operator or _FIELD.fullmatch(key) is None:
-            raise SelectorError(
-                f"field selector term {term.strip()!r} is not valid: write field=value, field==value or "
-                "field!=value, for example metadata.name=app"
-            )
-        if "=" in _unescaped(value):
-            raise SelectorError(
-                f"field selector term {term.strip()!r} has a second '='; write \\= where the value has one"
-            )
-        fields.append(key)
-    return fields
+    """The fields that a selector names."""
+    return [_field(term) for term in _TERMS.findall(text)]
 
 
-def _split(text: str) -> list[str]:
-    """The terms of a field selector; a backslash keeps the comma behind it."""
-    return re.findall(r"(?:\\.|[^\\,])+", text, re.DOTALL)
-
-
-def _unescaped(value: str) -> str:
-    return re.sub(r"\\.", "", value)
-
-
-def _partition(term: str) -> tuple[str, str, str]:
-    for operator in ("!=", "==", "="):
-        key, found, value = term.partition(operator)
-        if found and "=" not in key:
-            return key.strip(), operator, value
-    return term, "", ""
+def _field(term: str) -> str:
+    match = _FIELD_TERM.fullmatch(term)
+    if match is None:
+        raise SelectorError(
+            f"field selector term {term!r} is not valid: write field=value, field==value or field!=value, "
+            "without spaces, as in metadata.name=app; in a value, put a backslash before ',', '=' and '\\'"
+        )
+    return match["field"]
 
 
 def parse_label_selector_string(text: str) -> tuple[str, ...]:
