@@ -48,7 +48,7 @@ def documented() -> set[Right]:
     """The table of docs/install.md#rights-of-a-namespaced-installation."""
     text = (ROOT / "docs/install.md").read_text()
     section = text.split("### Rights of a namespaced installation", 1)[1].split("\n#", 1)[0]
-    rows = re.findall(r"^\| `([^`]+)` \| ([^|]*) \| ([^|]*) \|", section, re.MULTILINE)
+    rows = re.findall(r"^\| `([^`]+)` \|([^|]*)\|([^|]*)\|", section, re.MULTILINE)
     return {
         (verb, resource, name.strip(" `"))
         for resource, name, verbs in rows
