@@ -7,7 +7,7 @@ import pytest
 
 from eventsource_operator.argo import ServerConfig
 from tests.contract.clients import TRANSPORTS, Client
-from tests.contract.objects import Cluster
+from tests.contract.objects import Cluster, wait_until_sender_allowed
 from tests.support.fake_argo import FakeArgo
 from tools.controlplane.plane import ControlPlane
 
@@ -31,6 +31,13 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
     yield make
     for client in opened:
         client.close()
+
+
+@pytest.fixture
+def namespace(namespace: str, plane: ControlPlane) -> str:
+    """The suite's namespace of the test, once its sender's rights count."""
+    wait_until_sender_allowed(plane.api, namespace)
+    return namespace
 
 
 @pytest.fixture

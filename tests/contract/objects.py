@@ -1,9 +1,11 @@
 """Templates and bindings of the contract tests, and the Workflows that came of them."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 from tests.support.controlplane import wait_for
+from tools.controlplane.argo import NAMESPACE, SENDER, SENDER_RULES
 from tools.controlplane.rest import Client
 
 ARGO = "/apis/argoproj.io/v1alpha1"
@@ -37,6 +39,34 @@ def binding(
         "metadata": metadata,
         "spec": spec,
     }
+
+
+def wait_until_allowed(api: Client, namespace: str, account: str, *rights: tuple[str, str]) -> None:
+    """Waits until the API server's authorizer has seen a new Role: it answers 403 until then.
+
+    Args:
+        api: an administrator's.
+        namespace: where the rights are.
+        account: the ServiceAccount as `namespace:name`.
+        *rights: verbs and resources of `argoproj.io`.
+    """
+
+    def allowed(verb: str, resource: str) -> bool:
+        attributes = {"namespace": namespace, "verb": verb, "group": "argoproj.io", "resource": resource}
+        spec = {"user": f"system:serviceaccount:{account}", "resourceAttributes": attributes}
+        review = api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": spec})
+        return bool(review["status"]["allowed"])
+
+    for verb, resource in rights:
+        wait_for(functools.partial(allowed, verb, resource), 10, f"{account} to {verb} {resource}")
+
+
+def wait_until_sender_allowed(api: Client, namespace: str) -> None:
+    """The same for the rights of the session's sender."""
+    rights = [
+        (verb, resource) for rule in SENDER_RULES for verb in rule["verbs"] for resource in rule["resources"]
+    ]
+    wait_until_allowed(api, namespace, f"{NAMESPACE}:{SENDER}", *rights)
 
 
 class Cluster:

@@ -13,7 +13,7 @@ from eventsource_operator.argo.errors import Expired, Forbidden, Invalid, Invali
 from eventsource_operator.argo.protocol import OnExpired, TemplateReference, WorkflowEventBinding
 from tests.contract.clients import TRANSPORTS, Client
 from tests.contract.conftest import Connect
-from tests.contract.objects import ARGO, Cluster, binding
+from tests.contract.objects import ARGO, Cluster, binding, wait_until_sender_allowed
 from tests.support.controlplane import new_namespace, wait_for
 from tools.controlplane.plane import ControlPlane
 from tools.controlplane.rest import Client as Rest
@@ -25,6 +25,7 @@ LIMIT = 500
 def create_many(plane: ControlPlane, prefix: str) -> str:
     """A namespace with 1,201 bindings."""
     namespace = new_namespace(plane, prefix)
+    wait_until_sender_allowed(plane.api, namespace)
     with requests.Session() as session, ThreadPoolExecutor(8) as pool:
         session.verify = str(plane.ca)
         session.trust_env = False

@@ -5,7 +5,7 @@ import pytest
 from eventsource_operator.argo.errors import Decision, Dispatch
 from tests.contract.clients import Client
 from tests.contract.conftest import Connect
-from tests.contract.objects import Cluster, binding
+from tests.contract.objects import Cluster, binding, wait_until_allowed
 from tests.support.controlplane import wait_for
 from tools.controlplane.plane import ControlPlane
 
@@ -84,6 +84,8 @@ def test_a_workflow_that_may_not_be_created_fails_for_good(
         f"{rbac}/rolebindings",
         {"metadata": {"name": "reader"}, "roleRef": reference, "subjects": [subject]},
     )
+    reader = f"{cluster.namespace}:reader"
+    wait_until_allowed(plane.api, cluster.namespace, reader, ("list", "workfloweventbindings"))
     error = refused(connect(plane.argo_url, plane.token(cluster.namespace, "reader")), cluster.namespace, {})
     assert "failed to create workflow: workflows.argoproj.io is forbidden" in error.reasons[0]
     assert (error.already_exists, error.transient) == (False, False)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+import requests
 
 from eventsource_operator.argo import ArgoError, Decision
 from eventsource_operator.argo.errors import (
@@ -128,6 +129,26 @@ def test_beyond_the_rate_limit_events_are_shed(
     assert 0 <= plain.retry_after <= 1
     assert (grpc.status, grpc.code, grpc.retry_after) == (429, 8, None)
     assert "is rejected by grpc_ratelimit middleware" in grpc.message
+
+
+def test_each_request_counts_twice_on_loopback(plane: ControlPlane, cluster: Cluster) -> None:
+    """Once for the sender's address and once for the gateway's, 127.0.0.1, which all senders share."""
+
+    def remaining() -> tuple[str, int]:
+        answer = requests.post(
+            f"{plane.argo_url}/api/v1/events/{cluster.namespace}/",
+            data=b"{}",
+            headers={"Authorization": f"Bearer {cluster.token}"},
+            timeout=30,
+        )
+        assert answer.headers["X-Ratelimit-Limit"] == "1000"
+        return answer.headers["X-Ratelimit-Reset"], int(answer.headers["X-Ratelimit-Remaining"])
+
+    def two_in_one_second() -> int | None:
+        (window, first), (same, second) = remaining(), remaining()
+        return first - second if window == same else None
+
+    assert wait_for(two_in_one_second, 10, "two requests within one second") == 2
 
 
 def test_a_body_over_100_mib_is_too_large_for_good(client: Client, cluster: Cluster) -> None:

@@ -21,6 +21,8 @@ from aiohttp import web
 EVENTS = "/api/v1/events/"
 BINDINGS = "/api/v1/workflow-event-bindings/"
 CLOSE_SECONDS = 5.0
+QUIET_ROUNDS = 5
+"""Rounds of the loop after which a connection that was just accepted has become a transport."""
 NOT_IMPLEMENTED = (501, {"code": 12, "message": "Not Implemented"})
 
 
@@ -114,17 +116,20 @@ class FakeArgo:
         self.url = f"http{'s' if self._tls else ''}://127.0.0.1:{port}"
         self._started.set()
         await self._stop.wait()
+        for _ in range(
+            QUIET_ROUNDS
+        ):  # a connection that is accepted while the server closes would be lost open
+            await asyncio.sleep(0)
         await runner.cleanup()
         await self._close_connections()
 
     async def _close_connections(self) -> None:
         """Ends what clients hold open: TLS connections, for one, would wait for their farewell."""
-        deadline = self._loop.time() + CLOSE_SECONDS
-        while self._loop.time() < deadline:
+        deadline, quiet = self._loop.time() + CLOSE_SECONDS, 0
+        while quiet < QUIET_ROUNDS and self._loop.time() < deadline:
             known = list(self._loop._transports.values())  # type: ignore[attr-defined]
             still_open = [transport for transport in known if transport._sock is not None]
-            if not still_open:
-                break
+            quiet = 0 if still_open else quiet + 1
             for transport in still_open:
                 transport.abort()
             await asyncio.sleep(0.001)

@@ -18,7 +18,7 @@ TokenSource: TypeAlias = "str | Callable[[], str | None] | Callable[[], Awaitabl
 """A token, or what is asked for one at each request: tokens of service accounts rotate.
 
 A callable that caches may have a method `invalidate`, which is called after the server refused the token.
-The `requests` transport knows no awaitable ones."""
+What it raises reaches the caller of the request. The `requests` transport knows no awaitable ones."""
 
 
 @dataclass(frozen=True, slots=True)
