@@ -155,8 +155,6 @@ def _child(fields: Fields, name: str) -> Fields:
 def _target(value: Any, path: str) -> WatchTarget:
     fields = Fields(value, path)
     initial = fields.choice("initial", Initial.IGNORE)
-    selector = fields.object("labelSelector")
-    namespaces = fields.object("namespaces")
     events = fields.items(
         "events", partial(check_choice, choices=ChangeType), minimum=1, maximum=3, unique=True
     )
@@ -167,7 +165,7 @@ def _target(value: Any, path: str) -> WatchTarget:
         kind=fields.string(
             "kind", "ConfigMap", max_length=63, pattern=patterns.KIND, hint=patterns.KIND_HINT
         ),
-        namespaces=None if namespaces is None else _namespaces(namespaces),
+        namespaces=fields.nested("namespaces", _namespaces),
         names=fields.items(
             "names",
             partial(
@@ -177,7 +175,7 @@ def _target(value: Any, path: str) -> WatchTarget:
             maximum=64,
             unique=True,
         ),
-        label_selector=None if selector is None else read_selector(selector),
+        label_selector=fields.nested("labelSelector", read_selector),
         field_selector=_field_selector(fields),
         events=frozenset(events or ChangeType),
         fields=fields.items(
@@ -197,7 +195,6 @@ def _target(value: Any, path: str) -> WatchTarget:
 
 
 def _namespaces(fields: Fields) -> Namespaces:
-    selector = fields.object("selector")
     namespaces = Namespaces(
         names=fields.items(
             "names",
@@ -206,7 +203,7 @@ def _namespaces(fields: Fields) -> Namespaces:
             maximum=64,
             unique=True,
         ),
-        selector=None if selector is None else read_selector(selector),
+        selector=fields.nested("selector", read_selector),
         all=fields.boolean("all"),
     )
     fields.end()
@@ -252,12 +249,10 @@ def _event(fields: Fields) -> EventSpec:
 
 
 def _server(fields: Fields) -> ServerSpec:
-    auth = fields.object("auth")
-    tls = fields.object("tls")
     server = ServerSpec(
         url=fields.string("url", max_length=1024, pattern=patterns.URL, hint=patterns.URL_HINT) or None,
-        auth=None if auth is None else _auth(auth),
-        tls=None if tls is None else _tls(tls),
+        auth=fields.nested("auth", _auth),
+        tls=fields.nested("tls", _tls),
         timeout_seconds=_or(fields.integer("timeoutSeconds", minimum=1, maximum=300), 30),
     )
     fields.end()
@@ -265,39 +260,47 @@ def _server(fields: Fields) -> ServerSpec:
 
 
 def _auth(fields: Fields) -> Auth:
-    ref = fields.object("secretRef")
     auth = Auth(
-        secret_ref=None if ref is None else SecretKeyRef(name=_ref_name(ref), key=_ref_key(ref, "token")),
+        secret_ref=fields.nested("secretRef", _secret_ref),
         prefix=fields.string(
             "prefix", "Bearer", max_length=64, pattern=patterns.PREFIX, hint=patterns.PREFIX_HINT
         ),
     )
-    if ref is not None:
-        ref.end()
     fields.end()
     return auth
 
 
 def _tls(fields: Fields) -> TLS:
-    ref = fields.object("caRef")
-    cert = fields.object("clientCertRef")
     tls = TLS(
-        ca_ref=None
-        if ref is None
-        else CARef(
-            kind=ref.choice("kind", CAKind.CONFIG_MAP), name=_ref_name(ref), key=_ref_key(ref, "ca.crt")
-        ),
+        ca_ref=fields.nested("caRef", _ca_ref),
         insecure_skip_verify=fields.boolean("insecureSkipVerify"),
-        client_cert_ref=None if cert is None else _ref_name(cert),
+        client_cert_ref=fields.nested("clientCertRef", _cert_ref),
     )
-    for part in (ref, cert, fields):
-        if part is not None:
-            part.end()
+    fields.end()
     if tls.insecure_skip_verify and tls.ca_ref is not None:
         raise SpecError(
             fields.path, "insecureSkipVerify ignores caRef: give caRef to verify the server, or drop it"
         )
     return tls
+
+
+def _secret_ref(fields: Fields) -> SecretKeyRef:
+    ref = SecretKeyRef(name=_ref_name(fields), key=_ref_key(fields, "token"))
+    fields.end()
+    return ref
+
+
+def _ca_ref(fields: Fields) -> CARef:
+    kind = fields.choice("kind", CAKind.CONFIG_MAP)
+    ref = CARef(kind=kind, name=_ref_name(fields), key=_ref_key(fields, "ca.crt"))
+    fields.end()
+    return ref
+
+
+def _cert_ref(fields: Fields) -> str:
+    name = _ref_name(fields)
+    fields.end()
+    return name
 
 
 def _ref_name(fields: Fields) -> str:

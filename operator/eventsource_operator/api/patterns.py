@@ -32,8 +32,8 @@ LABEL_VALUE = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 LABEL_VALUE_HINT = "a label value: letters, digits, and - _ . inside"
 
 FIELD_SELECTOR = (
-    r"^([A-Za-z][A-Za-z0-9_.-]*(=|==|!=)([^=,\\]|\\[=,\\])*"
-    r"(,[A-Za-z][A-Za-z0-9_.-]*(=|==|!=)([^=,\\]|\\[=,\\])*)*)?$"
+    r"^([A-Za-z][A-Za-z0-9_.-]*(=|==|!=)([^=,\\\x00-\x20]|\\[=,\\])*"
+    r"(,[A-Za-z][A-Za-z0-9_.-]*(=|==|!=)([^=,\\\x00-\x20]|\\[=,\\])*)*)?$"
 )
 FIELD_SELECTOR_HINT = "a field selector such as metadata.name=app,metadata.namespace!=kube-system"
 

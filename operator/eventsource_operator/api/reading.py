@@ -110,7 +110,7 @@ def check_list(value: Any, path: str, *, minimum: int = 0, maximum: int) -> Sequ
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise SpecError(path, f"must be a list, not {shown(value)}")
     if len(value) < minimum:
-        raise SpecError(path, f"must have at least {minimum} item: add one or leave the field out")
+        raise SpecError(path, f"must not be empty: add an item or leave the field out")
     if len(value) > maximum:
         raise SpecError(path, f"must have at most {maximum} items (it has {len(value)})")
     return value
@@ -189,6 +189,11 @@ class Fields:
         """The object `name`; None when it is missing."""
         value = self.raw(name)
         return None if value is None else Fields(value, self.at(name))
+
+    def nested(self, name: str, read: Callable[[Fields], T]) -> T | None:
+        """The object `name` as `read` understands it; None when it is missing."""
+        fields = self.object(name)
+        return None if fields is None else read(fields)
 
     def items(
         self,
