@@ -65,12 +65,22 @@ def comparable(objects: list[dict[str, Any]], namespace: str) -> Objects:
         }
         if item["kind"] == "CustomResourceDefinition":
             metadata["labels"] = {}
+            item["spec"] = one_spaced(item["spec"])
         if not item["kind"].startswith("Cluster") and item["kind"] != "CustomResourceDefinition":
             metadata.setdefault("namespace", namespace)
         key = (item["kind"], metadata["name"])
         assert key not in result, f"{key} twice"
         result[key] = item
     return result
+
+
+def one_spaced(value: Any) -> Any:
+    """The value with each run of white space in its texts as one space: kustomize folds long lines anew."""
+    if isinstance(value, dict):
+        return {name: one_spaced(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [one_spaced(item) for item in value]
+    return " ".join(value.split()) if isinstance(value, str) else value
 
 
 def differences(left: Any, right: Any, path: str = "") -> list[str]:
