@@ -15,8 +15,9 @@ from typing import Any, Final, NoReturn
 import cel
 
 from eventsource_operator.core import cel_functions
-from eventsource_operator.core.cel_budget import Budget
-from eventsource_operator.core.cel_scan import Scan, Wanted, line_and_column, scan
+from eventsource_operator.core.cel_budget import MAX_PATTERNS, Budget
+from eventsource_operator.core.cel_scan import Scan, Wanted, scan
+from eventsource_operator.core.cel_tokens import line_and_column
 from eventsource_operator.core.cel_values import CelRuntimeError, to_json, type_name
 from eventsource_operator.core.text import clean
 
@@ -75,7 +76,24 @@ def compile_expression(text: str, field: str) -> Expression:
         raise CelError(field, "the CEL library cannot read this expression", 1, 1) from None
     if problem is not None:
         raise CelError(field, problem.message, *line_and_column(text, problem.at))
+    _check_patterns(text, field, found)
     return Expression(text, field, program, found)
+
+
+def _check_patterns(text: str, field: str, found: Scan) -> None:
+    """Checks the regular expressions, which the library looks at only when it comes to them."""
+    weight = 0
+    for pattern in found.patterns:
+        place = line_and_column(text, pattern.at)
+        weight += pattern.weight
+        if weight > MAX_PATTERNS:
+            raise CelError(field, "the regular expressions are too large, or repeat too much", *place)
+        try:
+            cel.evaluate(f"''.matches({pattern.literal})")
+        except RuntimeError:
+            raise CelError(
+                field, "matches() has a pattern that is no regular expression (RE2)", *place
+            ) from None
 
 
 def _syntax_error(message: str, field: str) -> CelError:
@@ -114,7 +132,7 @@ class Expression:
         self.variables = frozenset(found.roots)
         self._program = program
         self._wanted = found.roots
-        self._budget = Budget(text, found)
+        self._budget = Budget(found)
         available = cel_functions.extensions()
         self._functions = {name: available[name] for name in found.functions if name in available}
 
@@ -169,32 +187,25 @@ class Expression:
             else:
                 values[name] = list(changed or ())
         self._budget.check(values)
-        failures: list[str] = []
+        meter = cel_functions.Meter()
         context: Any = values
         if self._functions:
-            context = cel.Context(
-                variables=values,
-                functions={
-                    name: cel_functions.guarded(function, failures, name)
-                    for name, function in self._functions.items()
-                },
-            )
+            guarded = {name: meter.guard(function, name) for name, function in self._functions.items()}
+            context = cel.Context(variables=values, functions=guarded)
         try:
             value = self._program.execute(context)
         except BaseException as error:  # noqa: BLE001  a panic of native code is no Exception
             _reraise_unless_panic(error)
-            if failures:
-                _fail_function(failures)
+            if meter.failed:
+                _fail_function(meter.failed)
             raise CelRuntimeError(_runtime_message(error, self.text)) from None
-        if failures:
-            _fail_function(failures)
+        if meter.failed:
+            _fail_function(meter.failed)
         return value
 
 
-def _fail_function(failures: list[str]) -> NoReturn:
-    raise CelRuntimeError(
-        f"function {failures[0]}() does not take these arguments, or its result is too large"
-    )
+def _fail_function(name: str) -> NoReturn:
+    raise CelRuntimeError(f"function {name}() does not take these arguments, or they are too large")
 
 
 def _part(value: Any, wanted: Wanted | None) -> Any:

@@ -16,6 +16,12 @@ from cel import stdlib
 MAX_TEXT: Final = 4 * 1024 * 1024
 """Characters of a text that a function may build."""
 
+MAX_WORK: Final = 25_000_000
+"""Characters and entries that the calls of one evaluation may look at together; up to 0.5 s."""
+
+_QUADRATIC: Final = frozenset({"distinct", "sets.contains", "sets.equivalent", "sets.intersects"})
+"""Functions that compare each entry with each other one."""
+
 NATIVE: Final = frozenset(
     {
         *("size", "int", "uint", "double", "string", "bytes", "timestamp", "duration", "type", "dyn"),
@@ -45,17 +51,39 @@ def names() -> frozenset[str]:
     return NATIVE | extensions().keys()
 
 
-def guarded(function: Callable[..., Any], failures: list[str], name: str) -> Callable[..., Any]:
-    """The function, noting in ``failures`` under its ``name`` that it failed instead of raising."""
+class Meter:
+    """The functions of one evaluation: what they may cost together, and the first that failed."""
 
-    def call(*args: Any) -> Any:
-        try:
-            return function(*args)
-        except Exception:  # noqa: BLE001  the library would log it, with the object's content
-            failures.append(name)
-            return None
+    __slots__ = ("failed", "left")
 
-    return call
+    def __init__(self) -> None:
+        self.left = MAX_WORK
+        self.failed = ""
+
+    def guard(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
+        """The function, which notes its ``name`` instead of raising and does nothing once one has failed."""
+        quadratic = name in _QUADRATIC
+
+        def call(*args: Any) -> Any:
+            if self.failed:
+                return None
+            self.left -= _work(args, quadratic=quadratic)
+            if self.left < 0:
+                self.failed = name
+                return None
+            try:
+                return function(*args)
+            except Exception:  # noqa: BLE001  the library would log it, with the object's content
+                self.failed = name
+                return None
+
+        return call
+
+
+def _work(args: tuple[Any, ...], *, quadratic: bool) -> int:
+    """Characters and entries that a call looks at, and what the call itself costs."""
+    sizes = [len(arg) for arg in args if isinstance(arg, (str, list, bytes))]
+    return 20 + (max(sizes, default=0) ** 2 if quadratic else sum(sizes))
 
 
 def _replace(text: str, old: str, new: str, limit: int = -1) -> str:

@@ -11,10 +11,10 @@ it is not CEL, the library refuses.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
+
+from eventsource_operator.core.cel_tokens import Token, pattern_weight, plain, tokens
 
 Wanted: TypeAlias = "dict[str, Wanted | None]"
 """Keys of a map that are read, each with the keys below it; None stands for the whole value."""
@@ -29,25 +29,6 @@ _KEYWORDS: Final = frozenset({"true", "false", "null", "in"})
 _TYPES: Final = frozenset({"int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type"})
 _NAMESPACES: Final = frozenset({"math", "sets", "base64", "strings", "optional"})
 
-_TOKEN = re.compile(
-    r"""(?P<space>\s+|//[^\n]*)
-    |(?P<string>[bB]?[rR](?:\"{3}.*?\"{3}|'{3}.*?'{3}|\"[^\"\r\n]*\"|'[^'\r\n]*')
-      |[bB]?(?:\"{3}(?:[^\\]|\\.)*?\"{3}|'{3}(?:[^\\]|\\.)*?'{3})
-      |[bB]?(?:\"(?:[^\"\\\r\n]|\\.)*\"|'(?:[^'\\\r\n]|\\.)*'))
-    |(?P<number>0[xX][0-9a-fA-F]+[uU]?|(?:\d+\.\d+|\d+|\.\d+)(?:[eE][+-]?\d+)?[uU]?)
-    |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
-    |(?P<mark>&&|\|\||[=!<>]=|.)""",
-    re.VERBOSE | re.DOTALL,
-)
-
-
-class Token(NamedTuple):
-    """A word of an expression: its kind (string, number, name or mark), text and place."""
-
-    kind: str
-    text: str
-    at: int
-
 
 class Problem(NamedTuple):
     """What is wrong with an expression, and at which offset; a ``fatal`` one must not be compiled."""
@@ -57,28 +38,57 @@ class Problem(NamedTuple):
     fatal: bool
 
 
+class Read(NamedTuple):
+    """A read of a variable, which copies what is read.
+
+    ``name`` is empty for the variable of a macro that is not the innermost one; ``path`` holds the fixed
+    keys, ``dynamic`` says that an index follows, and ``level`` in how many macros it happens.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    dynamic: bool
+    level: int
+
+
+class Pattern(NamedTuple):
+    """A regular expression: its literal, the weight of compiling it (3 us each), in how many macros."""
+
+    literal: str
+    weight: int
+    level: int
+    at: int
+
+
 @dataclass(slots=True)
 class Scan:
     """What was found in an expression.
 
     ``roots`` holds the variables that are read, each with the parts that are needed. ``macros`` is the
-    deepest nesting of macros, ``literal`` the most entries that a literal list or map can have, ``sums``
-    the number of ``+``, and ``joined`` the most of them in what a macro runs over.
+    deepest nesting of macros, ``literal`` the most entries that one literal list or map has and ``made``
+    those of all, ``sums`` the number of ``+`` and ``joined`` the most of them in what a macro runs over,
+    ``size`` the number of tokens.
     """
 
     problem: Problem | None = None
     roots: dict[str, Wanted | None] = field(default_factory=dict)
     functions: set[str] = field(default_factory=set)
+    builds: bool = False
+    reads: list[Read] = field(default_factory=list)
+    patterns: list[Pattern] = field(default_factory=list)
     macros: int = 0
     literal: int = 0
+    made: int = 0
     sums: int = 0
     joined: int = 0
+    size: int = 0
 
 
 @dataclass(slots=True)
 class _Frame:
     """An open bracket, with what counts towards the depth since the last comma in it."""
 
+    opener: str = ""
     bound: str = ""
     operators: int = 0
     selects: int = 0
@@ -113,14 +123,6 @@ class _Frame:
         self.sums_closed += inner.sums
 
 
-def tokens(text: str) -> Iterator[Token]:
-    """The words of an expression, without white space and comments."""
-    for match in _TOKEN.finditer(text):
-        kind = match.lastgroup or "mark"
-        if kind != "space":
-            yield Token(kind, match.group(), match.start())
-
-
 class Scanner:
     """One pass over an expression."""
 
@@ -130,8 +132,9 @@ class Scanner:
         self._variables = variables
         self._functions = functions
         self._frames = [_Frame()]
-        self._scan = Scan()
+        self._scan = Scan(size=len(self._tokens))
         self._at = 0
+        self._behind = 0
 
     def run(self) -> Scan:
         """Scans to the end, or to the first fatal problem; of other problems the first is kept."""
@@ -152,9 +155,12 @@ class Scanner:
     def _refuse(self, message: str, token: Token) -> None:
         self._scan.problem = Problem(message, token.at, fatal=True)
 
-    def _undeclared(self, message: str, token: Token) -> None:
+    def _problem(self, message: str, token: Token) -> None:
         if self._scan.problem is None:
-            self._scan.problem = Problem(f"undeclared {message}", token.at, fatal=False)
+            self._scan.problem = Problem(message, token.at, fatal=False)
+
+    def _undeclared(self, message: str, token: Token) -> None:
+        self._problem(f"undeclared {message}", token)
 
     def _peek(self, ahead: int) -> Token:
         at = self._at + ahead
@@ -167,6 +173,8 @@ class Scanner:
         elif token.text in {")", "]", "}"}:
             if len(self._frames) > 1:
                 inner = self._frames.pop()
+                if inner.opener != "(":
+                    self._scan.made += inner.commas + 1
                 self._frames[-1].close(inner)
         elif token.text == ",":
             frame.comma()
@@ -184,7 +192,7 @@ class Scanner:
             name, comma = self._peek(1), self._peek(2)
             bound = name.text if name.kind == "name" and comma.text == "," else ""
             self._scan.joined = max(self._scan.joined, self._frames[-1].sums_closed)
-        self._frames.append(_Frame(bound))
+        self._frames.append(_Frame(token.text, bound))
         if len(self._frames) - 1 > MAX_BRACKETS:
             self._refuse(f"the expression has more than {MAX_BRACKETS} brackets within one another", token)
         nested = sum(1 for frame in self._frames if frame.bound)
@@ -223,8 +231,13 @@ class Scanner:
             and not self._is_bound(first.text)
         ):
             name = f"{first.text}.{name}"
-        elif name == "has" or (member and name in MACROS):
+        elif name == "has":
             return
+        elif member and name in MACROS:
+            self._scan.builds = self._scan.builds or name in {"map", "filter"}
+            return
+        if name == "matches":
+            self._pattern(token)
         if name not in self._functions:
             self._undeclared(f"function {name!r}", first if "." in name else token)
         self._scan.functions.add(name)
@@ -234,38 +247,50 @@ class Scanner:
 
     def _root(self, token: Token) -> None:
         name = token.text
-        if self._is_bound(name):
-            return
-        if name in self._variables:
-            self._want(name, self._path())
+        bound = [frame.bound for frame in self._frames if frame.bound]
+        path, dynamic = self._path()
+        if name in bound:
+            if name != bound[-1]:
+                self._scan.reads.append(Read("", tuple(path), dynamic, len(bound)))
+        elif name in self._variables:
+            self._scan.reads.append(Read(name, tuple(path), dynamic, len(bound)))
+            self._want(name, self._asked(path))
         elif name in _NAMESPACES and self._peek(1).text == "." and self._peek(3).text == "(":
             return
         elif name not in _TYPES:
             known = ", ".join(sorted(self._variables))
             self._undeclared(f"reference to {name!r}; the variables are {known}", token)
 
-    def _path(self) -> list[str]:
-        """The keys that follow a variable and are fixed: ``.name`` and ``["name"]``.
-
-        In ``"name" in object.data`` only the one key of the map matters.
-        """
+    def _path(self) -> tuple[list[str], bool]:
+        """The fixed keys that follow a variable, ``.name`` and ``["name"]``; and whether an index follows."""
         path: list[str] = []
-        ahead = 1
+        self._behind = 1
         while True:
-            first, second, third = self._peek(ahead), self._peek(ahead + 1), self._peek(ahead + 2)
+            first, second, third = (self._peek(self._behind + more) for more in range(3))
             if first.text == "." and second.kind == "name" and third.text != "(":
                 path.append(second.text)
-                ahead += 2
-            elif first.text == "[" and third.text == "]" and _plain(second):
+                self._behind += 2
+            elif first.text == "[" and third.text == "]" and plain(second):
                 path.append(second.text[1:-1])
-                ahead += 3
+                self._behind += 3
             else:
-                break
+                return path, first.text == "["
+
+    def _asked(self, path: list[str]) -> list[str]:
+        """In ``"name" in object.data`` only the one key of the map matters."""
         literal = self._peek(-2)
-        asked = self._peek(-1).text == "in" and _plain(literal) and self._peek(-3).text in _BEFORE_OPERAND
-        if asked and first.text not in {".", "[", "("}:
-            path.append(literal.text[1:-1])
+        asked = self._peek(-1).text == "in" and plain(literal) and self._peek(-3).text in _BEFORE_OPERAND
+        if asked and self._peek(self._behind).text not in {".", "[", "("}:
+            return [*path, literal.text[1:-1]]
         return path
+
+    def _pattern(self, token: Token) -> None:
+        """A regular expression is compiled at each call, so only a literal can be judged."""
+        literal = self._peek(2)
+        if literal.kind != "string" or self._peek(3).text != ")":
+            self._problem("matches() needs a literal pattern, written in the expression", token)
+        level = sum(1 for frame in self._frames if frame.bound)
+        self._scan.patterns.append(Pattern(literal.text, pattern_weight(literal.text), level, token.at))
 
     def _want(self, name: str, path: list[str]) -> None:
         wanted: Wanted = self._scan.roots
@@ -282,19 +307,6 @@ _BEFORE_OPERAND: Final = frozenset({"", "(", "[", "{", ",", "&&", "||", "?", ":"
 """After one of these, or at the beginning, a literal in front of ``in`` is its whole left side."""
 
 
-def _plain(token: Token) -> bool:
-    """Whether a token is a string literal whose text is its value."""
-    text = token.text
-    return (
-        token.kind == "string" and text[0] in "\"'" and not text.startswith(('""', "''")) and "\\" not in text
-    )
-
-
 def scan(text: str, variables: frozenset[str], functions: frozenset[str]) -> Scan:
     """Reads an expression; see `Scan`. Never fails: what is wrong is `Scan.problem`."""
     return Scanner(text, variables, functions).run()
-
-
-def line_and_column(text: str, at: int) -> tuple[int, int]:
-    """Line and column, both from 1, of an offset."""
-    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
