@@ -25,7 +25,7 @@ GLOB_HINT = "a glob on a name: no spaces, no / and no %"
 PATH = r"^[^\x00-\x1f\x7f]+$"
 PATH_HINT = 'a path such as data or metadata.annotations["example.com/x"]'
 
-LABEL_KEY = rf"^({_LABEL}(\.{_LABEL})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+LABEL_KEY = rf"^({_LABEL}(\.{_LABEL})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?$"
 LABEL_KEY_HINT = "a label key such as app or example.com/app"
 
 LABEL_VALUE = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"

@@ -110,7 +110,7 @@ def check_list(value: Any, path: str, *, minimum: int = 0, maximum: int) -> Sequ
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise SpecError(path, f"must be a list, not {shown(value)}")
     if len(value) < minimum:
-        raise SpecError(path, f"must not be empty: add an item or leave the field out")
+        raise SpecError(path, "must not be empty: add an item or leave the field out")
     if len(value) > maximum:
         raise SpecError(path, f"must have at most {maximum} items (it has {len(value)})")
     return value

@@ -33,9 +33,7 @@ def _labels(value: Any, path: str) -> tuple[tuple[str, str], ...]:
     if len(value) > 32:  # noqa: PLR2004  the schema's maxProperties
         raise SpecError(path, f"must have at most 32 labels (it has {len(value)})")
     found = {
-        check_string(
-            key, path, max_length=317, pattern=patterns.LABEL_KEY, hint=patterns.LABEL_KEY_HINT
-        ): check_string(
+        _key(key, path): check_string(
             label,
             f"{path}[{key}]",
             max_length=63,
@@ -48,19 +46,20 @@ def _labels(value: Any, path: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found.items()))
 
 
+def _key(value: Any, path: str) -> str:
+    key = check_string(value, path, max_length=317, pattern=patterns.LABEL_KEY, hint=patterns.LABEL_KEY_HINT)
+    if key.find("/") > 253:  # noqa: PLR2004  the longest DNS name
+        raise SpecError(path, "the DNS name before the / has at most 253 characters")
+    return key
+
+
 def _requirement(value: Any, path: str) -> Requirement:
     fields = Fields(value, path)
     operator = check_choice(
         fields.required("operator", f"give one of {', '.join(Operator)}"), fields.at("operator"), Operator
     )
     requirement = Requirement(
-        key=fields.required_string(
-            "key",
-            "name the label",
-            max_length=317,
-            pattern=patterns.LABEL_KEY,
-            hint=patterns.LABEL_KEY_HINT,
-        ),
+        key=_key(fields.required("key", "name the label"), fields.at("key")),
         operator=operator,
         values=fields.items(
             "values",
