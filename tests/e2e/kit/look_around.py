@@ -10,7 +10,7 @@ from pathlib import Path
 NOT_NEEDED = (
     "sh", "bash", "dash", "busybox", "pip", "pip3", "apt", "dpkg", "perl", "gcc", "cc", "ld", "make", "su",
 )  # fmt: skip
-DIRECTORIES = ("/app", "/usr", "/lib", "/etc", "/var/lib")
+DIRECTORIES = ("/app", "/usr", "/etc", "/var/lib")  # /lib is a link into /usr
 
 
 def files() -> Iterator[Path]:
