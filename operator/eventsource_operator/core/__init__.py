@@ -1,0 +1,1 @@
+"""Pure decisions: observation in, decision out; clock and randomness are arguments."""
