@@ -142,7 +142,8 @@ class Status:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, within the schema's bounds. `summary` is derived: what `kubectl get` prints."""
-        live = sum(watch.live for watch in self.watches)
+        watches = self.watches[:MAX_WATCHES]
+        live = sum(watch.live for watch in watches)
         errors = self.evaluation_errors
         return _said(
             {
@@ -150,8 +151,8 @@ class Status:
                 "conditions": [_condition(each) for each in self.conditions],
                 "server": _cut(self.server),
                 "namespace": _cut(self.namespace),
-                "summary": {"watches": f"{live}/{len(self.watches)}"} if self.watches else None,
-                "watches": [_watch(each) for each in self.watches[:MAX_WATCHES]],
+                "summary": {"watches": f"{live}/{len(watches)}"} if watches else None,
+                "watches": [_watch(each) for each in watches],
                 "bindings": self.bindings and _bindings(self.bindings),
                 "deliveries": _deliveries(self.deliveries),
                 "evaluationErrors": errors
@@ -199,9 +200,8 @@ def _condition(value: Condition) -> dict[str, Any]:
 
 
 def _watch(value: WatchStatus) -> dict[str, Any]:
-    return _said(
+    return {"target": _cut(value.target)} | _said(
         {
-            "target": _cut(value.target),
             "namespaces": value.namespaces,
             "objects": value.objects,
             "live": value.live,
