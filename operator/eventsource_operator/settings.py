@@ -8,6 +8,7 @@ change while the operator runs, goes before all of them; `CONFIG_KEYS` is what i
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -283,3 +284,8 @@ def _consistent(settings: Settings, *, in_config: bool = False) -> Settings:
     if not settings.namespaces and not settings.all_namespaces:
         return dataclasses.replace(settings, namespaces=(settings.operator_namespace,))
     return settings
+
+
+def process_environment() -> Mapping[str, str]:
+    """The environment of this process, for `Settings.from_env`: no other module reads it."""
+    return os.environ

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from eventsource_operator.core.diff import changed_paths
@@ -22,6 +23,7 @@ class Seen:
         "_digests",
         "_object",
         "_old",
+        "_past",
         "key",
         "labels",
         "name",
@@ -31,7 +33,10 @@ class Seen:
         "uid",
     )
 
-    def __init__(self, raw: dict[str, Any], old: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, raw: dict[str, Any], past: Callable[[Seen], dict[str, Any] | None] | None = None
+    ) -> None:
+        """Takes an object that names its kind; ``past`` finds the sanitized state before it, when asked."""
         meta = raw["metadata"]
         self.raw = raw
         self.name: str = meta["name"]
@@ -40,7 +45,8 @@ class Seen:
         self.uid: str = meta.get("uid") or ""
         self.rv = int(meta["resourceVersion"])
         self.labels: dict[str, str] = meta.get("labels") or {}
-        self._old = old
+        self._past = past
+        self._old: dict[str, Any] | None = None
         self._object: dict[str, Any] | None = None
         self._digests: dict[tuple[Path, ...], Digests] | None = None
         self._changed: tuple[str, ...] | None = None
@@ -55,13 +61,16 @@ class Seen:
     @property
     def old(self) -> dict[str, Any] | None:
         """The state before, sanitized; None when it is not known."""
+        if self._past is not None:
+            self._old = self._past(self)
+            self._past = None
         return self._old
 
     @property
     def changed(self) -> tuple[str, ...] | None:
         """The paths that differ from the state before; None when that is not known."""
-        if self._changed is None and self._old is not None:
-            self._changed = changed_paths(self._old, self.object)
+        if self._changed is None and self.old is not None:
+            self._changed = changed_paths(self.old, self.object)
         return self._changed
 
     def digests(self, paths: tuple[Path, ...]) -> Digests:

@@ -1,0 +1,1 @@
+"""From a pending change to the Argo Server's acknowledgement."""

@@ -1,0 +1,57 @@
+"""One event that waits to be delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from eventsource_operator.core.event import Change, Event
+
+
+class Item:
+    """An event and what it needs on its way; ``key`` and ``due`` are what `core.lanes` orders by.
+
+    ``settle`` tells the cursor that the change is delivered or recorded as failed. ``born`` (monotonic seconds) is
+    when the change was read.
+    """
+
+    __slots__ = (
+        "born",
+        "change",
+        "due",
+        "event",
+        "headers",
+        "key",
+        "mark",
+        "remaining",
+        "retries",
+        "settle",
+        "size",
+    )
+
+    def __init__(
+        self, key: str, event: Event, change: Change, settle: Callable[[], None], born: float, due: float
+    ) -> None:
+        self.key = key
+        self.event = event
+        self.change = change
+        self.settle = settle
+        self.born = born
+        self.due = due
+        self.size = len(event.body) + 500
+        self.headers: dict[str, str] = dict(event.headers)
+        self.retries = 0
+        self.mark = -1
+        """The endpoint's count of successes when this event last failed; -1: it did not yet."""
+        self.remaining: set[str] | None = None
+        """Broadcast: namespaces that have not acknowledged it; None before the first try."""
+
+    def slim(self) -> None:
+        """Lets go of the objects that only a merge of changes would need."""
+        change = self.change
+        empty: dict[str, Any] = {}
+        if change.obj is not None or change.old is not None:
+            self.change = Change(
+                change.type, change.api_version, change.kind, change.plural, change.namespace, change.name,
+                change.uid, change.resource_version, change.time, empty or None, None, None,
+            )  # fmt: skip

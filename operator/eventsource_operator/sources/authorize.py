@@ -1,0 +1,59 @@
+"""What a source's service account may do: asked before the operator does it in its place (DESIGN section 7)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from eventsource_operator.api.eventsource import EventSource
+from eventsource_operator.kube.client import KubeClient
+from eventsource_operator.kube.discovery import Resource
+from eventsource_operator.kube.reviews import Attributes, ServiceAccount, grant_hint, review
+
+
+class Need(NamedTuple):
+    """Something that needs a right: what for, and the actions that must all be allowed."""
+
+    purpose: str
+    actions: tuple[Attributes, ...]
+
+
+def watch_need(source: EventSource, resource: Resource, namespace: str, *, strict: bool) -> Need | None:
+    """The right to watch a resource in a namespace (empty: everywhere); None when none is needed."""
+    own = resource.namespaced and namespace == source.namespace
+    secret = (resource.group, resource.plural) == ("", "secrets")
+    if own and not secret and not strict:
+        return None
+    where = namespace if resource.namespaced else ""
+    actions = tuple(Attributes(verb, resource.group, resource.plural, where) for verb in ("list", "watch"))
+    return Need(f"watch {resource.qualified}", actions)
+
+
+def send_need(source: EventSource, *, strict: bool) -> Need | None:
+    """The right to submit Workflows where the events go; None when none is needed."""
+    event = source.spec.event
+    target = "" if event.broadcast else event.namespace or source.namespace
+    if target == source.namespace and not strict:
+        return None
+    return Need("send events", (Attributes("create", "argoproj.io", "workflows", target),))
+
+
+async def denied(client: KubeClient, source: EventSource, need: Need) -> str | None:
+    """None when all is allowed, else a sentence with what is missing and the command that grants it.
+
+    Raises:
+        KubeError: the API server did not answer, or the operator may not ask.
+    """
+    account = ServiceAccount(source.namespace, source.spec.service_account_name)
+    missing = []
+    for action in need.actions:
+        if not (await review(client, account.user, account.groups, action)).allowed:
+            missing.append(action)
+    if not missing:
+        return None
+    first = missing[0]
+    verbs = " and ".join(action.verb for action in missing)
+    where = f"in namespace {first.namespace}" if first.namespace else "in all namespaces"
+    return (
+        f"to {need.purpose}, service account {account.namespace}/{account.name} needs to {verbs} {first.qualified} "
+        f"{where}: {grant_hint(missing, account)}"
+    )

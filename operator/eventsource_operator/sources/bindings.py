@@ -1,0 +1,72 @@
+"""Who listens: the WorkflowEventBindings, listed once for all sources that ask for the same."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from eventsource_operator.argo.errors import ArgoError
+from eventsource_operator.delivery.endpoint import Endpoint, EndpointKey
+from eventsource_operator.delivery.sender import CredentialsError
+
+
+class Listing(NamedTuple):
+    """What a listing found, or why it failed (``error``); ``at`` is wall clock, ``taken`` monotonic, seconds."""
+
+    names: tuple[str, ...]
+    namespaces: frozenset[str]
+    at: float
+    taken: float
+    error: str = ""
+
+
+class _Key(NamedTuple):
+    endpoint: EndpointKey
+    namespace: str
+    label_selector: str
+    field_selector: str
+
+
+@dataclass(slots=True)
+class _Entry:
+    lock: asyncio.Lock
+    listing: Listing | None = None
+
+
+class BindingsBoard:
+    """Listings by server, credentials, namespace and selectors."""
+
+    def __init__(self) -> None:
+        self._entries: dict[_Key, _Entry] = {}
+        self.lists = 0
+
+    async def listing(
+        self, endpoint: Endpoint, namespace: str, label_selector: str, field_selector: str, max_age: float
+    ) -> Listing:
+        """The bindings, not older than ``max_age`` seconds; empty namespace: everywhere. Never raises."""
+        key = _Key(endpoint.key, namespace, label_selector, field_selector)
+        entry = self._entries.setdefault(key, _Entry(asyncio.Lock()))
+        async with entry.lock:
+            known = entry.listing
+            if known is not None and time.monotonic() - known.taken < max_age:
+                return known
+            entry.listing = await self._list(endpoint, key)
+            return entry.listing
+
+    async def _list(self, endpoint: Endpoint, key: _Key) -> Listing:
+        self.lists += 1
+        names: list[str] = []
+        namespaces: set[str] = set()
+        error = ""
+        try:
+            client = await endpoint.client()
+            options = {"label_selector": key.label_selector, "field_selector": key.field_selector}
+            given = {name: value for name, value in options.items() if value}
+            async for binding in client.list_workflow_event_bindings(key.namespace, **given):
+                names.append(binding.name)
+                namespaces.add(binding.namespace)
+        except (ArgoError, CredentialsError) as failure:
+            error = str(failure)
+        return Listing(tuple(sorted(names)), frozenset(namespaces), time.time(), time.monotonic(), error)

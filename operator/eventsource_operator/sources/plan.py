@@ -1,0 +1,162 @@
+"""What a spec comes to in this cluster: compiled targets, the feeds that they need, and what stands against it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from eventsource_operator.api.eventsource import EventSource, SpecError
+from eventsource_operator.core.cel import CelError, Expression, compile_expression
+from eventsource_operator.core.selectors import compile_labels, parse_label_selector_string
+from eventsource_operator.core.target import Target
+from eventsource_operator.delivery.sender import Policy
+from eventsource_operator.kube.client import KubeClient
+from eventsource_operator.kube.discovery import Discovery, KindNotFound, NotWatchable
+from eventsource_operator.kube.errors import KubeError
+from eventsource_operator.settings import Settings
+from eventsource_operator.sources.authorize import denied, send_need, watch_need
+from eventsource_operator.streams.feed import Feed
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The parts of a spec that do not depend on the cluster."""
+
+    targets: tuple[Target, ...]
+    payload: Expression | None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to read, by checkpoint key, and what cannot be read or sent and why (``problems`` by target index)."""
+
+    feeds: dict[str, tuple[Target, Feed]] = field(default_factory=dict)
+    problems: dict[int, tuple[str, str]] = field(default_factory=dict)
+    namespaces: dict[int, int] = field(default_factory=dict)
+    denials: list[str] = field(default_factory=list)
+    send_denied: bool = False
+
+
+def compile_spec(source: EventSource) -> Compiled:
+    """Compiles paths, selectors and expressions.
+
+    Raises:
+        SpecError: naming the field.
+    """
+    spec = source.spec
+    payload = None
+    if spec.event.payload:
+        try:
+            payload = compile_expression(spec.event.payload, "spec.event.payload")
+        except CelError as error:
+            raise SpecError(error.field, str(error)) from error
+    if spec.bindings.label_selector:
+        try:
+            parse_label_selector_string(spec.bindings.label_selector)
+        except ValueError as error:
+            raise SpecError("spec.bindings.labelSelector", str(error)) from error
+    return Compiled(tuple(Target(i, each) for i, each in enumerate(spec.watch)), payload)
+
+
+def policy_of(source: EventSource, settings: Settings) -> Policy:
+    """How to deliver, defaults filled in."""
+    spec, defaults = source.spec, settings.delivery
+    delivery, retry = spec.delivery, spec.delivery.retry
+    return Policy(
+        namespace=spec.event.namespace or source.namespace,
+        discriminator=spec.event.discriminator,
+        broadcast=spec.event.broadcast,
+        max_concurrency=_or(delivery.max_concurrency, defaults.max_concurrency),
+        max_per_second=_or(delivery.max_per_second, defaults.max_per_second),
+        retry_limit=_or(retry.limit, defaults.retry_limit),
+        backoff_seconds=_or(retry.backoff_seconds, defaults.retry_backoff_seconds),
+        max_backoff_seconds=_or(retry.max_backoff_seconds, defaults.retry_max_backoff_seconds),
+        dispatch_errors=delivery.dispatch_errors,
+    )
+
+
+def _or(value: float | None, default: float) -> int:
+    return value if value is not None else default  # type: ignore[return-value]  # both are numbers; int where asked
+
+
+async def make_plan(
+    source: EventSource, compiled: Compiled, client: KubeClient, discovery: Discovery, settings: Settings
+) -> Plan:
+    """Resolves kinds and namespaces, and asks for the rights.
+
+    Raises:
+        KubeError: the API server did not answer.
+    """
+    plan = Plan()
+    strict = settings.policy == "strict"
+    need = send_need(source, strict=strict)
+    if need is not None:
+        answer = await denied(client, source, need)
+        if answer is not None:
+            plan.denials.append(answer)
+            plan.send_denied = True
+    for target in compiled.targets:
+        try:
+            resource = await discovery.resolve(target.spec.api_version, target.spec.kind)
+        except KindNotFound as error:
+            message = f"spec.watch[{target.index}].kind: {error.message}"
+            plan.problems[target.index] = ("KindNotFound", message)
+            continue
+        except NotWatchable as error:
+            plan.problems[target.index] = (
+                "NotWatchable",
+                f"spec.watch[{target.index}].kind: {error.message}",
+            )
+            continue
+        namespaces = [""]
+        if resource.namespaced:
+            try:
+                namespaces = await _namespaces(source, target, client)
+            except KubeError as error:
+                if error.transient:
+                    raise
+                where = f"spec.watch[{target.index}].namespaces.selector"
+                plan.problems[target.index] = ("NamespacesForbidden", f"{where}: {error.message}")
+                continue
+        plan.namespaces[target.index] = len(namespaces)
+        wide = resource.namespaced and bool(target.spec.namespaces and target.spec.namespaces.selector)
+        for namespace in namespaces:
+            need = watch_need(source, resource, namespace, strict=strict)
+            answer = await denied(client, source, need) if need is not None else None
+            if answer is not None:
+                if not (wide and answer in plan.denials):
+                    plan.denials.append(answer)
+                plan.problems[target.index] = ("Denied", answer)
+                continue
+            feed = Feed(resource, namespace, target.spec.field_selector)
+            plan.feeds[_key(feed, plan)] = (target, feed)
+    return plan
+
+
+def _key(feed: Feed, plan: Plan) -> str:
+    """How the checkpoint knows a target on a feed: by what it reads, whatever its place in the list."""
+    base = f"{feed.resource.api_version}/{feed.resource.plural}/{feed.namespace}/{feed.field_selector}"
+    ordinal = 0
+    while True:
+        key = hashlib.blake2b(f"{base}#{ordinal}".encode(), digest_size=6).hexdigest()
+        if key not in plan.feeds:
+            return key
+        ordinal += 1
+
+
+async def _namespaces(source: EventSource, target: Target, client: KubeClient) -> list[str]:
+    wanted = target.spec.namespaces
+    if wanted is None:
+        return [source.namespace]
+    if wanted.all:
+        return [""]
+    if wanted.names:
+        return sorted(set(wanted.names))
+    matches = compile_labels(wanted.selector)
+    found = []
+    async for page in client.list_pages("/api/v1/namespaces"):
+        for raw in page.items:
+            meta = raw["metadata"]
+            if matches(meta.get("labels") or {}) and not meta.get("deletionTimestamp"):
+                found.append(meta["name"])
+    return sorted(found)

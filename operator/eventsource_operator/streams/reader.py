@@ -1,0 +1,253 @@
+"""One watch: list where needed, then watch from the stored position, for ever.
+
+The first reader of a feed is its main one. A subscriber that comes later, or falls behind, gets a reader of its own
+until it has caught up with the main one; then the two become one. So nobody waits for anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from eventsource_operator.core.observed import Seen
+from eventsource_operator.kube.errors import (
+    Forbidden,
+    Gone,
+    KubeError,
+    NotFound,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    from_status,
+)
+from eventsource_operator.streams.feed import Feed, Subscriber
+
+if TYPE_CHECKING:
+    from eventsource_operator.streams.hub import StreamHub
+
+_log = logging.getLogger(__name__)
+
+_FIRST_PAUSE = 0.1
+_QUICK_PAUSE = 1.5
+"""Most seconds between tries while the server is away: it must be noticed within 3 s that it is back."""
+
+_SLOW_PAUSE = 10.0
+"""Most seconds between tries when a right or the kind itself is missing: people mend that."""
+
+_MAX_EXPIRED_TRIES = 8
+
+
+class Reader:
+    """Reads one feed for some subscribers."""
+
+    def __init__(self, hub: StreamHub, feed: Feed, subscribers: Iterable[Subscriber]) -> None:
+        self._hub = hub
+        self.feed = feed
+        self.subscribers: set[Subscriber] = set(subscribers)
+        self.rv = 0
+        self.event_rv = 0
+        """The newest change that was read here: who has read as far has missed nothing."""
+        self.watching = False
+        self.task: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Until nobody subscribes any more, or the main reader took over."""
+        pause = _FIRST_PAUSE
+        while self.subscribers:
+            opened = False
+            try:
+                await self._list()
+                if self._hub.merged(self):
+                    return
+                opened = await self._watch()
+                if self._hub.merged(self):
+                    return
+                pause = _FIRST_PAUSE
+            except Gone:
+                self._hub.restarted(self.feed, "Expired")
+                self._expire()
+            except KubeError as error:
+                was = self.watching
+                self._hub.restarted(self.feed, error.reason or type(error).__name__)
+                for subscriber in tuple(self.subscribers):
+                    subscriber.broken(error)
+                self.watching = False
+                pause = _FIRST_PAUSE if was or opened else pause
+                pause = await self._pause(error, pause)
+            finally:
+                self.watching = False
+
+    async def _pause(self, error: KubeError, pause: float) -> float:
+        most = _SLOW_PAUSE if isinstance(error, Forbidden | NotFound | Unauthorized) else _QUICK_PAUSE
+        wait = min(pause, most)
+        if isinstance(error, TooManyRequests) and error.retry_after:
+            wait = max(wait, min(error.retry_after, 30.0))
+        await asyncio.sleep(wait * (0.75 + random.random() / 2))
+        return min(pause * 2, most)
+
+    def _expire(self) -> None:
+        """History is gone for the subscriber that is farthest behind, and perhaps for others."""
+        waiting = sorted((s for s in self.subscribers if not s.needs_list), key=lambda s: s.seen or 0)
+        if not waiting:
+            return
+        oldest = waiting[0].seen
+        several = len({s.seen for s in waiting}) > _MAX_EXPIRED_TRIES
+        for subscriber in waiting:
+            if several or subscriber.seen == oldest:
+                subscriber.expired()
+
+    # ------------------------------------------------------------------ list
+    async def _list(self) -> None:
+        """Compares with a complete list for those who need it; Gone on a continue token begins again."""
+        lacking = [s for s in self.subscribers if s.needs_list]
+        if not lacking:
+            return
+        for subscriber in lacking:
+            subscriber.begin_list()
+        listed: set[str] = set()
+        version = ""
+        path, query = self.feed.path, self.feed.query
+        async for page in self._hub.client.list_pages(path, query):
+            version = page.resource_version
+            for raw in page.items:
+                seen = self._seen(raw)
+                if seen is None:
+                    continue
+                listed.add(seen.key)
+                known = False
+                for subscriber in lacking:
+                    known |= subscriber.listed(seen) and subscriber.keeps_past
+                if known:
+                    self._hub.past.remember(self.feed, seen)
+            for subscriber in [s for s in lacking if not s.accepts()]:
+                lacking.remove(subscriber)
+                self._detach(subscriber)
+            if not lacking:
+                return
+            await asyncio.sleep(0)
+        for subscriber in lacking:
+            await self._compare_missing(subscriber, listed)
+            subscriber.end_list(int(version))
+        self.rv = int(version)
+
+    async def _compare_missing(self, subscriber: Subscriber, listed: set[str]) -> None:
+        missing = subscriber.missing(listed)
+        if not missing:
+            return
+        if not self.feed.field_selector:
+            subscriber.absent(missing)
+            return
+        for key in missing:
+            if await self._exists(key):
+                subscriber.left([key])
+            else:
+                subscriber.absent([key])
+
+    async def _exists(self, key: str, uid: str = "") -> bool:
+        """Whether an object that a server-side selector does not return is still there."""
+        namespace, name = key.split("/", 1)
+        try:
+            found = await self._hub.client.request("GET", self.feed.resource.path(namespace or None, name))
+        except NotFound:
+            return False
+        return not uid or found["metadata"].get("uid") == uid
+
+    # ----------------------------------------------------------------- watch
+    async def _watch(self) -> bool:
+        """Reads until the server ends the watch or nobody subscribes any more; true when it had opened."""
+        if not self.subscribers:
+            return False
+        self.rv = min(s.seen or 0 for s in self.subscribers)
+        self.event_rv = max(self.event_rv, self.rv)
+        query = self.feed.query
+        async with self._hub.client.watch(self.feed.path, query, resource_version=str(self.rv)) as batches:
+            self.watching = True
+            self._hub.alive()
+            for subscriber in tuple(self.subscribers):
+                subscriber.live()
+            async for lines in batches:
+                self._hub.alive()
+                for line in lines:
+                    await self._line(line)
+                if not self.subscribers or self._hub.merged(self):
+                    break
+        return True
+
+    async def _line(self, line: bytes) -> None:
+        try:
+            event = orjson.loads(line)
+            wire, raw = event["type"], event["object"]
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise Unavailable(0, "NotJSON", "the watch sent a line that is no event") from error
+        if wire == "BOOKMARK":
+            self._bookmark(int(raw["metadata"]["resourceVersion"]))
+            return
+        if wire == "ERROR":
+            raise from_status(raw)
+        seen = self._seen(raw)
+        if seen is None:
+            return
+        if wire == "DELETED" and self.feed.field_selector and await self._exists(seen.key, seen.uid):
+            self._leave(seen)
+        else:
+            self._dispatch(wire, seen)
+
+    def _leave(self, seen: Seen) -> None:
+        for subscriber in tuple(self.subscribers):
+            if seen.rv > (subscriber.seen or 0):
+                subscriber.left([seen.key])
+                subscriber.advance(seen.rv)
+        self.rv = self.event_rv = seen.rv
+
+    def _dispatch(self, wire: str, seen: Seen) -> None:
+        rv = seen.rv
+        keep = False
+        full: list[Subscriber] = []
+        for subscriber in self.subscribers:
+            if rv <= (subscriber.seen or 0):
+                keep |= subscriber.keeps_past
+                continue
+            if not subscriber.accepts():
+                full.append(subscriber)
+                continue
+            keep |= subscriber.event(wire, seen) and subscriber.keeps_past
+        self.rv = self.event_rv = rv
+        for subscriber in full:
+            self._detach(subscriber)
+        if wire == "DELETED":
+            self._hub.past.forget(self.feed, seen.key)
+        elif keep and self._hub.is_main(self):
+            self._hub.past.remember(self.feed, seen)
+
+    def _bookmark(self, rv: int) -> None:
+        for subscriber in self.subscribers:
+            if rv > (subscriber.seen or 0):
+                subscriber.advance(rv)
+        self.rv = max(self.rv, rv)
+
+    def _detach(self, subscriber: Subscriber) -> None:
+        self.subscribers.discard(subscriber)
+        subscriber.detached()
+
+    def _seen(self, raw: dict[str, Any]) -> Seen | None:
+        """The object with its kind (lists leave it out); None for what is no object at all."""
+        raw.setdefault("apiVersion", self.feed.resource.api_version)
+        raw.setdefault("kind", self.feed.resource.kind)
+        past: Callable[[Seen], dict[str, Any] | None] | None = None
+        if self._hub.is_main(self):
+            past = self._recall
+        try:
+            return Seen(raw, past)
+        except (KeyError, ValueError, TypeError):
+            _log.warning(
+                "an object of %s without name or version is passed over", self.feed.resource.qualified
+            )
+            return None
+
+    def _recall(self, seen: Seen) -> dict[str, Any] | None:
+        return self._hub.past.recall(self.feed, seen)
