@@ -280,13 +280,10 @@ async def _run(settings: Settings) -> int:
 
     app = await App.create(settings)
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     await app.start()
     kopf_settings = kopf.OperatorSettings()
     handlers.configure(kopf_settings)
-    kopf_stop = asyncio.Event()
+    kopf_stop, kopf_ready = asyncio.Event(), asyncio.Event()
     operator = asyncio.create_task(
         kopf.operator(
             registry=kopf.get_default_registry(),
@@ -294,23 +291,25 @@ async def _run(settings: Settings) -> int:
             memo=kopf.Memo(app=app),
             standalone=True,
             stop_flag=kopf_stop,
+            ready_flag=kopf_ready,
             **handlers.scope(settings),
         )
     )
+    ready = asyncio.create_task(kopf_ready.wait())
     waits = [asyncio.create_task(stop.wait()), asyncio.create_task(app.lost.wait())]
-    try:
-        await asyncio.wait([operator, *waits], return_when=asyncio.FIRST_COMPLETED)
-        failed = operator.done()
-        await app.stop()
-        kopf_stop.set()
-        await asyncio.wait([operator], timeout=5)
-    finally:
-        for wait in waits:
-            wait.cancel()
-    if failed and not stop.is_set():
-        _log.error(
-            "the watch of EventSources ended", exc_info=operator.exception() if operator.done() else None
-        )
+    await asyncio.wait([operator, ready], return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
+    for number in (signal.SIGTERM, signal.SIGINT):  # after Kopf, which would stop at once instead of draining
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await asyncio.wait([operator, *waits], return_when=asyncio.FIRST_COMPLETED)
+    error = operator.exception() if operator.done() and not operator.cancelled() else None
+    await app.stop()
+    kopf_stop.set()
+    await asyncio.wait([operator], timeout=5)
+    for wait in waits:
+        wait.cancel()
+    if error is not None:
+        _log.error("the watch of EventSources ended", exc_info=error)
         return 1
     if app.lost.is_set():
         _log.warning("leadership was lost: the process ends and is started again as a standby")

@@ -54,7 +54,7 @@ def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
 
 
 @kopf.on.event("eventsource-operator.dev", "v1alpha1", "eventsources")
-async def event_source(event: dict[str, Any], memo: kopf.Memo, **_: Any) -> None:
+async def event_source(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     """An EventSource was added, changed or deleted."""
     body = event["object"]
     if event["type"] == "DELETED":
@@ -64,7 +64,7 @@ async def event_source(event: dict[str, Any], memo: kopf.Memo, **_: Any) -> None
 
 
 @kopf.on.event("", "v1", "configmaps", labels={CONFIG_LABEL: "true"})
-async def configuration(event: dict[str, Any], memo: kopf.Memo, **_: Any) -> None:
+async def configuration(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     """The operator-wide configuration changed."""
     body = event["object"]
     if body["metadata"]["namespace"] == memo.app.base.operator_namespace:

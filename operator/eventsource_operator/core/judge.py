@@ -7,10 +7,11 @@ an object enters a field selector, and a list calls nothing deleted (guarantees 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from eventsource_operator.api.eventsource import ChangeType
 from eventsource_operator.core.ledger import Digests, Entry
+from eventsource_operator.core.observed import Seen
 
 
 class Selection(Protocol):
@@ -20,24 +21,11 @@ class Selection(Protocol):
     def fixed(self) -> bool:
         """Whether an object can neither enter nor leave: only names and immutable fields select."""
 
-    def selects(self, seen: Observed) -> bool:
+    def selects(self, seen: Seen) -> bool:
         """Whether name and labels are selected."""
 
-    def digests(self, seen: Observed) -> Digests | None:
+    def digests(self, seen: Seen) -> Digests | None:
         """Digests of the watched fields; None when every change counts."""
-
-
-class Observed(Protocol):
-    """An object as it was read from the API server."""
-
-    name: str
-    uid: str
-    rv: int
-    labels: dict[str, str]
-
-    @property
-    def object(self) -> dict[str, Any]:
-        """The sanitized object."""
 
 
 class Candidate(NamedTuple):
@@ -64,7 +52,7 @@ class Judgement(NamedTuple):
 _NOTHING: tuple[Candidate, ...] = ()
 
 
-def judge_event(wire: str, entry: Entry | None, seen: Observed, target: Selection) -> Judgement:
+def judge_event(wire: str, entry: Entry | None, seen: Seen, target: Selection) -> Judgement:
     """A watch event of type ``wire`` (ADDED, MODIFIED, DELETED), newer than all that the source saw before."""
     if wire == "DELETED":
         return _deleted(entry, seen, target)
@@ -83,7 +71,7 @@ def judge_event(wire: str, entry: Entry | None, seen: Observed, target: Selectio
     return Judgement(after, (Candidate(ChangeType.MODIFIED, seen.uid, entry.digests, digests, seen=True),))
 
 
-def _deleted(entry: Entry | None, seen: Observed, target: Selection) -> Judgement:
+def _deleted(entry: Entry | None, seen: Seen, target: Selection) -> Judgement:
     if entry is None:
         if not target.selects(seen):
             return Judgement(None, _NOTHING)
@@ -92,7 +80,7 @@ def _deleted(entry: Entry | None, seen: Observed, target: Selection) -> Judgemen
     return Judgement(None, (Candidate(ChangeType.DELETED, seen.uid, None, None, seen=True),))
 
 
-def _recreated(entry: Entry, seen: Observed, target: Selection) -> Judgement:
+def _recreated(entry: Entry, seen: Seen, target: Selection) -> Judgement:
     """Another object under the same name: the old one was deleted while nobody looked."""
     gone = () if entry.out else (Candidate(ChangeType.DELETED, entry.uid, None, None, seen=False),)
     if not target.selects(seen):
@@ -103,7 +91,7 @@ def _recreated(entry: Entry, seen: Observed, target: Selection) -> Judgement:
 
 
 def judge_listed(
-    entry: Entry | None, seen: Observed, target: Selection, *, since: int, created: bool
+    entry: Entry | None, seen: Seen, target: Selection, *, since: int, created: bool
 ) -> Judgement:
     """An object of a list that is compared with the ledger, after a gap.
 
@@ -139,7 +127,7 @@ def judge_missing(entry: Entry) -> Judgement:
     return Judgement(None, (Candidate(ChangeType.DELETED, entry.uid, None, None, seen=False),))
 
 
-def judge_initial(seen: Observed, target: Selection, *, send: bool) -> Judgement:
+def judge_initial(seen: Seen, target: Selection, *, send: bool) -> Judgement:
     """An object that exists when a source begins: remembered, and sent only when ``initial: Send`` asks for it."""
     if not target.selects(seen):
         return Judgement(None, _NOTHING)

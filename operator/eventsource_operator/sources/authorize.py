@@ -44,10 +44,11 @@ async def denied(client: KubeClient, source: EventSource, need: Need) -> str | N
         KubeError: the API server did not answer, or the operator may not ask.
     """
     account = ServiceAccount(source.namespace, source.spec.service_account_name)
-    missing = []
-    for action in need.actions:
-        if not (await review(client, account.user, account.groups, action)).allowed:
-            missing.append(action)
+    missing = [
+        action
+        for action in need.actions
+        if not (await review(client, account.user, account.groups, action)).allowed
+    ]
     if not missing:
         return None
     first = missing[0]

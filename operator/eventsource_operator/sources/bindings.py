@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from eventsource_operator.argo.errors import ArgoError
 from eventsource_operator.delivery.endpoint import Endpoint, EndpointKey
@@ -63,7 +63,7 @@ class BindingsBoard:
         try:
             client = await endpoint.client()
             options = {"label_selector": key.label_selector, "field_selector": key.field_selector}
-            given = {name: value for name, value in options.items() if value}
+            given: dict[str, Any] = {name: value for name, value in options.items() if value}
             async for binding in client.list_workflow_event_bindings(key.namespace, **given):
                 names.append(binding.name)
                 namespaces.add(binding.namespace)

@@ -13,6 +13,7 @@ from eventsource_operator.core.event import Change
 from eventsource_operator.core.observed import Seen
 from eventsource_operator.kube.errors import Invalid, NotFound
 from eventsource_operator.sources.ledgerbook import stamp
+from eventsource_operator.sources.teller import RESOURCE
 
 if TYPE_CHECKING:
     from eventsource_operator.sources.loop import SourceLoop
@@ -110,8 +111,6 @@ async def _present(
 
 
 async def _remove(loop: SourceLoop, obj: EventSource, wanted: str) -> bool:
-    from eventsource_operator.sources.loop import RESOURCE  # noqa: PLC0415 - the loop imports this module
-
     where = f"/metadata/annotations/{REPLAY_ANNOTATION.replace('/', '~1')}"
     patch = [{"op": "test", "path": where, "value": wanted}, {"op": "remove", "path": where}]
     try:

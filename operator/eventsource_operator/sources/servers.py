@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Literal
 
 from eventsource_operator.api.eventsource import EventSource
 from eventsource_operator.argo.config import ServerConfig
@@ -145,10 +146,9 @@ class Servers:
         except UnicodeDecodeError as error:
             raise CredentialsError("the token is not ASCII text") from error
 
-    async def _own_key(self, kind: str, ref: KeyRef, settings: Settings) -> str:
-        what = "Secret" if kind == "Secret" else "ConfigMap"
+    async def _own_key(self, kind: Literal["Secret", "ConfigMap"], ref: KeyRef, settings: Settings) -> str:
         return (
-            (await read_key(self._client, settings.operator_namespace, what, ref.name, ref.key))
+            (await read_key(self._client, settings.operator_namespace, kind, ref.name, ref.key))
             .decode()
             .strip()
         )

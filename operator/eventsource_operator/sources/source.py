@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-
-import logging
 
 from eventsource_operator.api.eventsource import EventSource
 from eventsource_operator.api.status import EvaluationError, EvaluationErrors, Status
@@ -46,7 +45,6 @@ class Source:
         self.obj = obj
         self.uid = obj.uid
         self.name = f"{obj.namespace}/{obj.name}"
-        self.before = before
         self.metrics = services.metrics.source(self.name)
         self.trackers: dict[str, Tracker] = {}
         self.sender: Sender | None = None

@@ -23,7 +23,6 @@ from eventsource_operator.core.ledger import Entry
 from eventsource_operator.core.observed import Seen
 from eventsource_operator.core.paths import changed_digests
 from eventsource_operator.core.target import Target
-from eventsource_operator.delivery.item import Item
 from eventsource_operator.kube.errors import KubeError
 from eventsource_operator.streams.feed import Feed
 

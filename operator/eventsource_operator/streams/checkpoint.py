@@ -49,6 +49,8 @@ class Tracked:
 class Restored:
     """What a stored target tells."""
 
+    resource: str
+    namespace: str
     cursor: Cursor
     shape: str
     known_at: float
@@ -112,7 +114,9 @@ class Keeper:
             ledger = await asyncio.to_thread(restore, parts, digest, progress.delta)
             cursor = Cursor(ledger, int(progress.position), progress.done)
             known = datetime.fromisoformat(progress.time).timestamp()
-            targets[progress.key] = Restored(cursor, progress.shape, known, stored)
+            targets[progress.key] = Restored(
+                progress.resource, progress.namespace, cursor, progress.shape, known, stored
+            )
         self._stale = [name for group in names.values() for name in group]
         return Loaded(found=True, targets=targets, failures=head.failures)
 

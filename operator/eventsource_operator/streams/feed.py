@@ -35,8 +35,10 @@ class Subscriber(Protocol):
     """One reader of a feed: a source's target. All calls come from the event loop and must not block."""
 
     feed: Feed
-    keeps_past: bool
-    """Whether it asks for old states."""
+
+    @property
+    def keeps_past(self) -> bool:
+        """Whether it asks for old states."""
 
     @property
     def seen(self) -> int | None:
