@@ -29,6 +29,7 @@ from eventsource_operator.observability.metrics import Metrics
 from eventsource_operator.settings import Settings, SettingsError, apply_config, unknown_config_keys
 from eventsource_operator.sources.bindings import BindingsBoard
 from eventsource_operator.sources.loop import SourceLoop
+from eventsource_operator.sources.namespaces import NamespaceWatch
 from eventsource_operator.sources.servers import Servers
 from eventsource_operator.sources.services import Services
 from eventsource_operator.streams.hub import StreamHub
@@ -59,6 +60,7 @@ class App:
             budget=Budget(settings.pending_limit, settings.pending_bytes),
             discovery=Discovery(client),
             servers=Servers(client, OwnToken(Path(settings.token_file), client)),
+            namespaces=NamespaceWatch(hub),
             store=CheckpointStore(client),
             bindings=BindingsBoard(),
             recorder=EventRecorder(client, instance=settings.pod_name),
@@ -222,6 +224,7 @@ class App:
         """An EventSource was deleted."""
         self._objects.pop(uid, None)
         loop = self._loops.pop(uid, None)
+        self.services.namespaces.forget(uid)
         if loop is not None:
             task = asyncio.get_running_loop().create_task(loop.stop(grace=0.0, deleted=True))
             self._tasks.append(task)

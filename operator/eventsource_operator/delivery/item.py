@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 from eventsource_operator.core.event import Change, Event
 
@@ -48,10 +48,4 @@ class Item:
 
     def slim(self) -> None:
         """Lets go of the objects that only a merge of changes would need."""
-        change = self.change
-        empty: dict[str, Any] = {}
-        if change.obj is not None or change.old is not None:
-            self.change = Change(
-                change.type, change.api_version, change.kind, change.plural, change.namespace, change.name,
-                change.uid, change.resource_version, change.time, empty or None, None, None,
-            )  # fmt: skip
+        self.change = replace(self.change, obj=None, old=None, changed=None)

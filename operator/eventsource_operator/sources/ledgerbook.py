@@ -36,6 +36,8 @@ class LedgerBook:
         self.last_failure = before.last_failure
         self._failures: OrderedDict[str, FailedEvent] = OrderedDict((f.id, f) for f in failures)
         self._items: dict[str, Item] = {}
+        self.unsaved = False
+        """Whether the failures differ from those that the checkpoint holds."""
 
     @property
     def failures(self) -> tuple[FailedEvent, ...]:
@@ -51,8 +53,9 @@ class LedgerBook:
         change = item.change
         self.delivered += 1
         self.last = Delivery(item.event.id, change.type, resource_of(change), stamp(now), round(seconds, 3))
-        self._failures.pop(item.event.id, None)
-        self._items.pop(item.event.id, None)
+        if self._failures.pop(item.event.id, None) is not None:
+            self.unsaved = True
+            self._items.pop(item.event.id, None)
 
     def failed_one(self, item: Item, reason: str, message: str, now: float) -> None:
         """Given up."""
@@ -66,6 +69,7 @@ class LedgerBook:
             ident, change.type, ref, change.resource_version or "0", stamp(now), reason, text
         )
         self._items[ident] = item
+        self.unsaved = True
         while len(self._failures) > MAX_FAILURES:
             gone, _ = self._failures.popitem(last=False)
             self._items.pop(gone, None)

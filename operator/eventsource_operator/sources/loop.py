@@ -132,13 +132,7 @@ class SourceLoop:
             self._resync_at = now + obj.spec.bindings.resync_seconds * (0.9 + random.random() * 0.2)
         if due or self.state.plan is None or self.state.plan.problems or self._replan:
             self._replan = False
-            self.state.plan = await make_plan(
-                obj,
-                self.state.compiled,
-                self.services.client,
-                self.services.discovery,
-                self.services.settings,
-            )
+            self.state.plan = await make_plan(obj, self.state.compiled, self.services, self._replan_soon)
         if self.state.plan.problems:
             self._again_at = time.monotonic() + _AGAIN
         self.state.trouble = None
@@ -153,6 +147,11 @@ class SourceLoop:
             await replay(self, obj)
         if due:
             await self._list_bindings(obj)
+
+    def _replan_soon(self) -> None:
+        """The namespaces that a selector matches may have changed."""
+        self._replan = True
+        self.poke()
 
     def _outdated(self, obj: EventSource) -> bool:
         known = self._compiled_for
@@ -256,7 +255,7 @@ class SourceLoop:
     async def _save_forever(self) -> None:
         while True:
             await asyncio.sleep(self.services.settings.position_interval)
-            if any(one.cursor.unsaved for one in self.state.tracked.values()) and self._may_save:
+            if self._unsaved and self._may_save:
                 try:
                     await self._save()
                 except KubeError as error:
@@ -265,11 +264,16 @@ class SourceLoop:
                     )
 
     @property
+    def _unsaved(self) -> bool:
+        return self.source.book.unsaved or any(one.cursor.unsaved for one in self.state.tracked.values())
+
+    @property
     def _may_save(self) -> bool:
         return self.services.may_send() and self.state.stored
 
     async def _save(self) -> None:
         before = self.keeper.writes
+        self.source.book.unsaved = False
         await self.keeper.save(
             [one for one in self.state.tracked.values() if not self._unlisted(one)] + self._kept(),
             self.source.book.failures,
@@ -312,7 +316,7 @@ class SourceLoop:
             await self.services.servers.release(sender.endpoint)
         if not deleted and self.services.may_send() and self.state.tracked and self._may_save:
             try:
-                if any(one.cursor.unsaved for one in self.state.tracked.values()):
+                if self._unsaved:
                     await self._save()
                 await self.teller.tell()
             except KubeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from eventsource_operator.api.eventsource import EventSource, SpecError
@@ -10,11 +11,12 @@ from eventsource_operator.core.cel import CelError, Expression, compile_expressi
 from eventsource_operator.core.selectors import compile_labels, parse_label_selector_string
 from eventsource_operator.core.target import Target
 from eventsource_operator.delivery.sender import Policy
-from eventsource_operator.kube.client import KubeClient
-from eventsource_operator.kube.discovery import Discovery, KindNotFound, NotWatchable
+from eventsource_operator.kube.discovery import KindNotFound, NotWatchable
 from eventsource_operator.kube.errors import KubeError
 from eventsource_operator.settings import Settings
 from eventsource_operator.sources.authorize import denied, send_need, watch_need
+from eventsource_operator.sources.namespaces import NamespaceWatch
+from eventsource_operator.sources.services import Services
 from eventsource_operator.streams.feed import Feed
 
 
@@ -80,14 +82,21 @@ def _or(value: float | None, default: float) -> int:
 
 
 async def make_plan(
-    source: EventSource, compiled: Compiled, client: KubeClient, discovery: Discovery, settings: Settings
+    source: EventSource, compiled: Compiled, services: Services, on_namespaces: Callable[[], None]
 ) -> Plan:
     """Resolves kinds and namespaces, and asks for the rights.
+
+    Args:
+        source: the EventSource.
+        compiled: its compiled parts.
+        services: whom to ask.
+        on_namespaces: called from now on when namespaces come, go or change, if a selector looks at them.
 
     Raises:
         KubeError: the API server did not answer.
     """
     plan = Plan()
+    client, discovery, settings = services.client, services.discovery, services.settings
     strict = settings.policy == "strict"
     need = send_need(source, strict=strict)
     if need is not None:
@@ -111,7 +120,7 @@ async def make_plan(
         namespaces = [""]
         if resource.namespaced:
             try:
-                namespaces = await _namespaces(source, target, client)
+                namespaces = await _namespaces(source, target, services.namespaces, on_namespaces)
             except KubeError as error:
                 if error.transient:
                     raise
@@ -144,7 +153,9 @@ def _key(feed: Feed, plan: Plan) -> str:
         ordinal += 1
 
 
-async def _namespaces(source: EventSource, target: Target, client: KubeClient) -> list[str]:
+async def _namespaces(
+    source: EventSource, target: Target, known: NamespaceWatch, on_change: Callable[[], None]
+) -> list[str]:
     wanted = target.spec.namespaces
     if wanted is None:
         return [source.namespace]
@@ -153,10 +164,5 @@ async def _namespaces(source: EventSource, target: Target, client: KubeClient) -
     if wanted.names:
         return sorted(set(wanted.names))
     matches = compile_labels(wanted.selector)
-    found = []
-    async for page in client.list_pages("/api/v1/namespaces"):
-        for raw in page.items:
-            meta = raw["metadata"]
-            if matches(meta.get("labels") or {}) and not meta.get("deletionTimestamp"):
-                found.append(meta["name"])
-    return sorted(found)
+    labels = await known.labels(source.uid, on_change)
+    return sorted(name for name, each in labels.items() if matches(each))

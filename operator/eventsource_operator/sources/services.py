@@ -13,6 +13,7 @@ from eventsource_operator.kube.events import EventRecorder
 from eventsource_operator.observability.metrics import Metrics
 from eventsource_operator.settings import Settings
 from eventsource_operator.sources.bindings import BindingsBoard
+from eventsource_operator.sources.namespaces import NamespaceWatch
 from eventsource_operator.sources.servers import Servers
 from eventsource_operator.streams.hub import StreamHub
 
@@ -27,6 +28,7 @@ class Services:
     budget: Budget
     discovery: Discovery
     servers: Servers
+    namespaces: NamespaceWatch
     store: CheckpointStore
     bindings: BindingsBoard
     recorder: EventRecorder
