@@ -104,7 +104,7 @@ def build_status(
         mine = [t for t in source.trackers.values() if t.target.index == target.index]
         problem = plan.problems.get(target.index) if plan is not None else None
         objects = sum(1 for t in mine for entry in t.cursor.ledger.values() if not entry.out)
-        live = bool(mine) and all(t.is_live for t in mine) and problem is None
+        live = plan is not None and problem is None and all(t.is_live for t in mine)
         namespaces = plan.namespaces.get(target.index, 0) if plan is not None else 0
         reason, message = problem if problem is not None else ("", "")
         watches.append(WatchStatus(target.label, namespaces, objects, live, reason, clean(message, 500)))
