@@ -137,7 +137,7 @@ class App:
 
     async def stop(self) -> None:
         """Stop reading, drain, write positions, give the lease back."""
-        grace = self.base.grace_seconds
+        grace = 0.0 if self.lost.is_set() else self.base.grace_seconds
         self._leading = False
         loops = list(self._loops.values())
         self._loops.clear()

@@ -333,6 +333,8 @@ class Sender:
             left = deadline - time.monotonic()
             if left <= 0:
                 break
+            if not self._tasks and not self.lanes.has_ready:
+                break  # what is left waits for its time: it stays above the position and is read again
             if self._tasks:
                 await asyncio.wait(tuple(self._tasks), timeout=left, return_when=asyncio.FIRST_COMPLETED)
             else:

@@ -37,6 +37,7 @@ class StreamHub:
         self._joining: dict[Feed, set[Subscriber]] = {}
         self._main: dict[Feed, Reader] = {}
         self._open: set[Reader] = set()
+        self._failed: set[Subscriber] = set()
         self.last_sign = time.monotonic()
         self._stopped = False
 
@@ -59,6 +60,7 @@ class StreamHub:
     def leave(self, subscriber: Subscriber) -> None:
         """It is not read for any more; its reader ends when it was the last."""
         self._joining.get(subscriber.feed, set()).discard(subscriber)
+        self._failed.discard(subscriber)
         for reader in tuple(self._open):
             if subscriber in reader.subscribers:
                 reader.subscribers.discard(subscriber)
@@ -126,4 +128,10 @@ class StreamHub:
             return
         _log.error("a stream of %s failed", reader.feed.resource.qualified, exc_info=task.exception())
         for subscriber in tuple(reader.subscribers):  # begin again where they stand
-            asyncio.get_running_loop().call_later(_AGAIN, self.join, subscriber)
+            self._failed.add(subscriber)
+            asyncio.get_running_loop().call_later(_AGAIN, self._rejoin, subscriber)
+
+    def _rejoin(self, subscriber: Subscriber) -> None:
+        if subscriber in self._failed:
+            self._failed.discard(subscriber)
+            self.join(subscriber)
