@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,7 @@ def broken_specs(draw: st.DrawFn) -> Any:
             case "odd":
                 holder[key] = copy.deepcopy(draw(st.sampled_from(_ODD)))
             case "bound":
-                holder[key] = draw(_beyond(rules))
+                holder[key] = draw(st.sampled_from(_at_bounds(rules) or _ODD))
             case "remove":
                 del holder[key]
             case _ if isinstance(holder, dict):
@@ -173,24 +173,74 @@ def _strings(rules: dict[str, Any]) -> st.SearchStrategy[str]:
     return found.filter(lambda text: least <= len(text) <= most)
 
 
-def _beyond(rules: dict[str, Any]) -> st.SearchStrategy[Any]:
+def _at_bounds(rules: dict[str, Any]) -> list[Any]:
     """Values at and just beyond the bounds of one field."""
     match rules["type"]:
         case "integer" | "number":
             bounds = [rules["minimum"], rules["maximum"]]
-            return st.sampled_from([each + step for each in bounds for step in (-1, -0.5, 0, 0.5, 1)])
+            return [each + step for each in bounds for step in (-1, -0.001, 0, 0.001, 1)]
         case "string" if "enum" not in rules:
-            least, most = rules.get("minLength", 0), rules["maxLength"]
-            return st.sampled_from(
-                [letter * n for n in {least, most, most + 1} for letter in ("a", "A", "é", "=")]
-            )
+            lengths = {rules.get("minLength", 0), rules["maxLength"], rules["maxLength"] + 1}
+            begins = ("", "http://", "a=", "é", "A")
+            return [begin + "a" * (length - len(begin)) for length in lengths for begin in begins]
         case "array":
-            most = rules["maxItems"]
-            return st.integers(most, most + 1).map(lambda n: [f"a{i}" for i in range(n)])
+            lengths = {rules.get("minItems", 0), rules["maxItems"], rules["maxItems"] + 1}
+            return [[_least(rules["items"], i) for i in range(length)] for length in lengths]
         case "object" if "additionalProperties" in rules:
             most = rules["maxProperties"]
-            return st.integers(most, most + 1).map(lambda n: {f"a{i}": "b" for i in range(n)})
-    return st.sampled_from(_ODD)
+            return [{f"a{i}": "b" for i in range(length)} for length in (most, most + 1)]
+    return []
+
+
+def _least(rules: dict[str, Any], number: int = 0) -> Any:
+    """The least valid value of a field; strings differ by number."""
+    if "enum" in rules:
+        return rules["enum"][0]
+    match rules["type"]:
+        case "object" if "all" in rules.get("properties", {}):
+            return {"all": True}
+        case "object":
+            parts = {name: _least(rules["properties"][name]) for name in rules.get("required", ())}
+            return parts | ({"values": ["a"]} if "values" in rules.get("properties", {}) else {})
+        case "array":
+            return [_least(rules["items"])]
+    return f"a{number}"
+
+
+def single_faults() -> Iterator[tuple[str, Any]]:
+    """For every field of a spec: otherwise valid specs that hold, there, each odd value and each bound."""
+    rules = schema()["properties"]["spec"]
+    for build, path, field in _fields(lambda value: value, "spec", rules):
+        for value in [*_at_bounds(field), *_ODD]:
+            yield path, build(copy.deepcopy(value))
+
+
+def _fields(
+    build: Callable[[Any], Any], path: str, rules: dict[str, Any]
+) -> Iterator[tuple[Callable[[Any], Any], str, dict[str, Any]]]:
+    """Every field below with a function that builds a spec around its value."""
+    yield build, path, rules
+    for name, child in rules.get("properties", {}).items():
+        yield from _fields(partial(_in_object, build, rules, name), f"{path}.{name}", child)
+    for key in ("items", "additionalProperties"):
+        if key in rules:
+            wrap = _in_list if key == "items" else _in_map
+            yield from _fields(partial(wrap, build), f"{path}[]", rules[key])
+
+
+def _in_object(build: Callable[[Any], Any], rules: dict[str, Any], name: str, value: Any) -> Any:
+    around = _least(rules)
+    if "all" in around or name == "operator":  # what would contradict the field
+        around = {key: each for key, each in around.items() if key in rules.get("required", ())}
+    return build(around | {name: value})
+
+
+def _in_list(build: Callable[[Any], Any], value: Any) -> Any:
+    return build([value])
+
+
+def _in_map(build: Callable[[Any], Any], value: Any) -> Any:
+    return build({"a": value})
 
 
 def _reconciled(spec: Any) -> Any:

@@ -247,6 +247,34 @@ def test_there_are_samples() -> None:
     assert len(SAMPLES) >= 5
 
 
+def selected(**selector: Any) -> LabelSelector | None:
+    return parse_spec({"watch": [{"labelSelector": selector}]}).watch[0].label_selector
+
+
+def test_a_label_without_a_value_is_dropped_as_the_api_server_does() -> None:
+    assert selected(matchLabels={"a": None, "b": ""}) == LabelSelector((("b", ""),))
+
+
+@pytest.mark.parametrize("key", ["a" * 254 + "/b", "a/" + "b" * 64, "a/b/c", "/b", "a/", "A/b"])
+def test_a_label_key_that_kubernetes_refuses(key: str) -> None:
+    with pytest.raises(SpecError, match="matchLabels"):
+        selected(matchLabels={key: "v"})
+    with pytest.raises(SpecError, match=r"matchExpressions\[0\].key"):
+        selected(matchExpressions=[{"key": key, "operator": "Exists"}])
+
+
+def test_the_longest_label_key() -> None:
+    key = f"{'a' * 253}/{'b' * 63}"
+    assert selected(matchLabels={key: "v"}) == LabelSelector(((key, "v"),))
+
+
+def test_pauses_may_be_equal_but_not_zero() -> None:
+    equal = {"backoffSeconds": 2, "maxBackoffSeconds": 2}
+    assert parse_spec({"watch": [{}], "delivery": {"retry": equal}}).delivery.retry == Retry(None, 2, 2)
+    with pytest.raises(SpecError, match="from 0.01"):
+        parse_spec({"watch": [{}], "delivery": {"retry": {"backoffSeconds": 0}}})
+
+
 def test_delivery_is_filled_from_the_nearest_layer() -> None:
     source = DeliverySpec(max_concurrency=2, retry=Retry(limit=0))
     configured = DeliverySpec(max_concurrency=8, max_per_second=5, retry=Retry(limit=3, backoff_seconds=2))
