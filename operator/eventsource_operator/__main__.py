@@ -4,8 +4,6 @@ Nothing is imported before it is known what is asked for: `send` and `version` m
 Kubernetes client (half a second, some 45 MiB).
 """
 
-import sys
-
 
 def main() -> None:
     """Run the command line; ends the process with its exit code."""
@@ -15,4 +13,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
