@@ -1,0 +1,1 @@
+"""The benchmark: the operator and its peers, side by side, in one run, on the real control plane."""
