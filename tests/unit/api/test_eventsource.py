@@ -271,7 +271,7 @@ def test_the_longest_label_key() -> None:
 def test_pauses_may_be_equal_but_not_zero() -> None:
     equal = {"backoffSeconds": 2, "maxBackoffSeconds": 2}
     assert parse_spec({"watch": [{}], "delivery": {"retry": equal}}).delivery.retry == Retry(None, 2, 2)
-    with pytest.raises(SpecError, match="from 0.01"):
+    with pytest.raises(SpecError, match=r"from 0\.01"):
         parse_spec({"watch": [{}], "delivery": {"retry": {"backoffSeconds": 0}}})
 
 
