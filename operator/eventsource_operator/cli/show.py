@@ -114,7 +114,9 @@ def _bindings(found: dict[str, Any]) -> None:
             f"Warning: no WorkflowEventBinding in {where}: the events would be taken and nothing would happen."
         )
         return
-    _line(f"{len(found['items'])} WorkflowEventBindings in {where} of {found['server']}:")
+    _line(
+        f"{len(found['items'])} WorkflowEventBinding{'s'[: len(found['items']) > 1]} in {where} of {found['server']}:"
+    )
     print_table(
         ("NAMESPACE", "NAME", "SELECTOR"),
         [(each["namespace"], each["name"], each["selector"] or "-") for each in found["items"]],
