@@ -65,6 +65,7 @@ class Demo:
         self._exports = {
             "DEMO": str(plane.data),
             "KUBECONFIG": str(plane.kubeconfig),
+            "EVENTSOURCE_OPERATOR_ARGO_SERVER": plane.argo_url,
             "EVENTSOURCE_OPERATOR_ARGO_TOKEN_FILE": str(plane.data / "sender-token"),
         }
         inherited = plane.environment()
@@ -148,7 +149,9 @@ class Demo:
             f"{on} get workflows,evs",
             f"{on} label configmap app hello=world     # no data changed: no Workflow",
             "kubectl explain evs.spec.watch.fields",
-            "tail -f $DEMO/operator.log",
+            f"kubectl evs tail -n {NAMESPACE}                 # what is delivered, until Ctrl-C",
+            f"eventsource-operator check {NAMESPACE}/{SOURCE}  # what it would send; sends nothing",
+            "cat $DEMO/operator.log",
         ]:
             print(f"    {line}")
         print("\nCtrl-C ends all of it.", flush=True)
