@@ -52,7 +52,7 @@ def etcd(binaries: Path, data: Path, client_port: int, peer_port: int) -> Compon
     return Component("etcd", argv, lambda: health.answers("/health"))
 
 
-def api_server(  # noqa: PLR0917 - one call
+def api_server(
     binaries: Path, data: Path, port: int, etcd_url: str, admin_token: str, audit_log: Path | None
 ) -> Component:
     """The API server, with the files that it reads: signing key, admin token, audit policy."""
@@ -108,7 +108,7 @@ def controller_manager(binaries: Path, data: Path, port: int, kubeconfig: Path) 
     return Component("kube-controller-manager", argv, lambda: client.answers("/healthz"))
 
 
-def argo_server(  # noqa: PLR0917 - one call
+def argo_server(
     binaries: Path, name: str, port: int, kubeconfig: Path, token: str, extra_args: list[str]
 ) -> Component:
     """An Argo Server; without further arguments in client mode and without TLS."""
