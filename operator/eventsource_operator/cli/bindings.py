@@ -36,7 +36,7 @@ Examples:
     help="When the listing outlives the server's history.",
 )
 @connection_options
-def bindings(  # noqa: PLR0917 - click passes them by name
+def bindings(
     connection: Connection,
     namespace: str | None,
     all_namespaces: bool,

@@ -28,7 +28,7 @@ Examples:
 @click.option("-H", "--header", "headers", multiple=True, metavar="'X-NAME: VALUE'", help="Repeatable.")
 @click.option("--unchecked", is_flag=True, help="Send what the Argo Server is known to refuse.")
 @connection_options
-def send(  # noqa: PLR0917 - click passes them by name
+def send(
     connection: Connection,
     namespace: str,
     body: str | None,
