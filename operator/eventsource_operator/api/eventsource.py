@@ -13,6 +13,7 @@ from typing import Any
 from eventsource_operator.api import patterns
 from eventsource_operator.api.reading import Fields, SpecError, check_choice, check_string
 from eventsource_operator.api.selectors import read_selector
+from eventsource_operator.api.server import read_server
 from eventsource_operator.api.spec import (
     API_VERSION,
     BUILTIN_DELIVERY,
@@ -140,7 +141,7 @@ def parse_spec(value: Any, path: str = "spec") -> EventSourceSpec:
         ),
         watch=fields.items("watch", _target, minimum=1, maximum=16),
         event=_event(_child(fields, "event")),
-        server=_server(_child(fields, "server")),
+        server=read_server(_child(fields, "server")),
         delivery=_delivery(_child(fields, "delivery")),
         bindings=_bindings(_child(fields, "bindings")),
     )
@@ -246,77 +247,6 @@ def _event(fields: Fields) -> EventSpec:
     if discriminator in (".", ".."):
         raise SpecError(fields.at("discriminator"), "must not be . or ..: choose a name")
     return event
-
-
-def _server(fields: Fields) -> ServerSpec:
-    server = ServerSpec(
-        url=fields.string("url", max_length=1024, pattern=patterns.URL, hint=patterns.URL_HINT) or None,
-        auth=fields.nested("auth", _auth),
-        tls=fields.nested("tls", _tls),
-        timeout_seconds=_or(fields.integer("timeoutSeconds", minimum=1, maximum=300), 30),
-    )
-    fields.end()
-    return server
-
-
-def _auth(fields: Fields) -> Auth:
-    auth = Auth(
-        secret_ref=fields.nested("secretRef", _secret_ref),
-        prefix=fields.string(
-            "prefix", "Bearer", max_length=64, pattern=patterns.PREFIX, hint=patterns.PREFIX_HINT
-        ),
-    )
-    fields.end()
-    return auth
-
-
-def _tls(fields: Fields) -> TLS:
-    tls = TLS(
-        ca_ref=fields.nested("caRef", _ca_ref),
-        insecure_skip_verify=fields.boolean("insecureSkipVerify"),
-        client_cert_ref=fields.nested("clientCertRef", _cert_ref),
-    )
-    fields.end()
-    if tls.insecure_skip_verify and tls.ca_ref is not None:
-        raise SpecError(
-            fields.path, "insecureSkipVerify ignores caRef: give caRef to verify the server, or drop it"
-        )
-    return tls
-
-
-def _secret_ref(fields: Fields) -> SecretKeyRef:
-    ref = SecretKeyRef(name=_ref_name(fields), key=_ref_key(fields, "token"))
-    fields.end()
-    return ref
-
-
-def _ca_ref(fields: Fields) -> CARef:
-    kind = fields.choice("kind", CAKind.CONFIG_MAP)
-    ref = CARef(kind=kind, name=_ref_name(fields), key=_ref_key(fields, "ca.crt"))
-    fields.end()
-    return ref
-
-
-def _cert_ref(fields: Fields) -> str:
-    name = _ref_name(fields)
-    fields.end()
-    return name
-
-
-def _ref_name(fields: Fields) -> str:
-    return fields.required_string(
-        "name",
-        "name an object of the source's own namespace",
-        max_length=253,
-        pattern=patterns.SUBDOMAIN,
-        hint=patterns.SUBDOMAIN_HINT,
-    )
-
-
-def _ref_key(fields: Fields, default: str) -> str:
-    return fields.string(
-        "key", default, max_length=253, pattern=patterns.DATA_KEY, hint=patterns.DATA_KEY_HINT
-    )
 
 
 def _delivery(fields: Fields) -> DeliverySpec:

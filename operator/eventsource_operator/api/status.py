@@ -1,7 +1,8 @@
-"""What an EventSource tells: the status of DESIGN section 2, as immutable values.
+"""What an EventSource tells: the status of its schema, as immutable values.
 
 Times are RFC 3339 strings. What is written always fits the schema: texts are cut to their bounds and lists to
-theirs, because one long message must not keep the whole status from being written.
+theirs, because one long message must not keep the whole status from being written. The module is long because
+what is written and what is read back belong side by side.
 """
 
 from __future__ import annotations
