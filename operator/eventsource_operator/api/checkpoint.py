@@ -2,7 +2,7 @@
 
 The head says, per target, up to which resourceVersion everything is acknowledged and where the ledger
 is; the chunks hold the ledger, whose codec is `core.ledger`'s business. A checkpoint that cannot be
-understood is an error, never an empty one: it would look as if every object were new (DESIGN section 4).
+understood is an error, never an empty one: it would look as if every object were new.
 resourceVersions are strings here and in the cluster, as everywhere in Kubernetes. The module is long because
 what is written and what is read back belong side by side.
 """
