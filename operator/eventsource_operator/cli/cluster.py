@@ -24,6 +24,7 @@ from eventsource_operator.settings import Settings, SettingsError, process_envir
 
 SOURCES = Resource(GROUP, VERSION, KIND, PLURAL)
 _INTERRUPTED = 130
+_CRD_HINT = "; is the CustomResourceDefinition of EventSource installed?"
 
 C = TypeVar("C", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -90,12 +91,10 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
     except (ConfigurationError, Unreachable, Unauthorized) as error:
         raise CannotError(one_line(f"the cluster cannot be used: {error.message}")) from error
     except NotFound as error:
-        hint = "" if "not found" in error.message and "could not find" not in error.message else _CRD_HINT
-        raise WrongError(one_line(error.message + hint)) from error
+        # What the API server says of a path that it does not serve at all, before and behind the aggregator.
+        unserved = error.message in {"404 page not found", "the server could not find the requested resource"}
+        raise WrongError(one_line(error.message + (_CRD_HINT if unserved else ""))) from error
     except KubeError as error:
         raise WrongError(one_line(str(error))) from error
     except KeyboardInterrupt:
         raise SystemExit(_INTERRUPTED) from None
-
-
-_CRD_HINT = "; is the CustomResourceDefinition of EventSource installed?"

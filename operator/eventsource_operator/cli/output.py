@@ -53,8 +53,8 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     console = Console()
     if console.is_terminal:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for title in titles:
-            table.add_column(title, overflow="fold")
+        for title in titles:  # an id is there to be copied: on one line
+            table.add_column(title, overflow="fold", no_wrap=title.endswith(" ID"))
         for row in cells:
             table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
         console.print(table)

@@ -26,6 +26,7 @@ class FakeKube:
         watched: Watch events to send, one list for each watch; when none is left, watches are forbidden.
         writes: (method, path, body) of what was asked for beyond reading and reviews.
         refused: Paths that answer 403.
+        missing: Whether EventSource has no CustomResourceDefinition.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class FakeKube:
         self.watched: list[list[dict[str, Any]]] = []
         self.writes: list[tuple[str, str, Any]] = []
         self.refused: set[str] = set()
+        self.missing = False
         self.on_patch: Callable[[str, Any], None] = lambda _path, _body: None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -122,7 +124,9 @@ def _handler(kube: FakeKube) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             query = parse_qs(url.query)
-            if "watch" in query:
+            if kube.missing and url.path.startswith(SOURCES):
+                self._send_bytes(404, b"404 page not found\n")
+            elif "watch" in query:
                 self._watch()
             else:
                 self._send(*kube.answer(url.path, query))

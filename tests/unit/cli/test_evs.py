@@ -120,6 +120,13 @@ def test_an_empty_namespace_is_said_to_be_empty(kube: FakeKube, tmp_path: Path) 
     assert "No EventSources in namespace empty." in result.stderr
 
 
+def test_a_cluster_without_the_definition(kube: FakeKube, tmp_path: Path) -> None:
+    kube.missing = True
+    result = invoke(kube, tmp_path, "status")
+    assert result.exit_code == 1
+    assert "is the CustomResourceDefinition of EventSource installed?" in result.stderr
+
+
 def test_watching_prints_what_differs(kube: FakeKube, tmp_path: Path) -> None:
     kube.watched = [[changed(kube), changed(kube, delivered=4)], [changed(kube, "DELETED")]]
     result = invoke(kube, tmp_path, "status", "app-config", "-w")
