@@ -124,7 +124,10 @@ def main() -> None:
                 answer = getattr(children, operation)(**request)
             except (OSError, ValueError, LookupError) as error:
                 answer = {"error": f"{type(error).__name__}: {error}"}
-            os.write(1, json.dumps(answer).encode() + b"\n")
+            try:
+                os.write(1, json.dumps(answer).encode() + b"\n")
+            except BrokenPipeError:  # interrupted while it waited for the answer
+                break
     finally:
         children.end()
 
