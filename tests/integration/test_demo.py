@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.controlplane import PlaneFactory, wait_for
 from tools.controlplane.pins import CHECKOUT
+from tools.controlplane.plane import ControlPlane
 from tools.demo import Demo, DemoError
 
 SECONDS = 120.0
@@ -126,6 +127,16 @@ def test_a_workflow_of_another_event_is_no_proof(fresh_plane: PlaneFactory) -> N
             demo._check()
     finally:
         demo.stop()
+
+
+def test_the_example_of_the_readme_is_accepted(plane: ControlPlane, namespace: str) -> None:
+    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    examples = [block.split("```")[0] for block in text.split("```yaml\n")[1:]]
+    assert len(examples) == 1
+
+    example = examples[0].replace("namespace: team-a", f"namespace: {namespace}")
+
+    assert "app-config" in plane.apply(example, "--dry-run=server")
 
 
 def _processes_of(data: Path) -> list[str]:
