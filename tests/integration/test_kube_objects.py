@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from eventsource_operator.api.checkpoint import Head, SourceRef, checkpoint_to_dict
 from eventsource_operator.kube import errors
 from eventsource_operator.kube.checkpoints import SOURCE_UID_LABEL, CheckpointStore
 from eventsource_operator.kube.client import KubeClient
@@ -294,9 +295,9 @@ async def test_checkpoints_are_put_read_and_deleted(client: KubeClient, namespac
     store = CheckpointStore(client)
     assert await store.read_all(namespace) == []
 
-    def checkpoint(name: str, uid: str, **spec: Any) -> dict[str, Any]:
+    def checkpoint(name: str, uid: str) -> dict[str, Any]:
         metadata = {"name": name, "namespace": namespace, "labels": {SOURCE_UID_LABEL: uid}}
-        return {"metadata": metadata, **spec}
+        return {**checkpoint_to_dict(Head(SourceRef("s", uid))), "metadata": metadata}
 
     first = await store.put(checkpoint("a", "u1"))
     assert first["kind"] == "EventSourceCheckpoint"
@@ -307,13 +308,16 @@ async def test_checkpoints_are_put_read_and_deleted(client: KubeClient, namespac
     stale["metadata"]["resourceVersion"] = "1"
     with pytest.raises(errors.Conflict):
         await store.put(stale)
-    again = checkpoint("a", "u3")
+    again = checkpoint("a", "u1")
+    again["metadata"]["labels"] = {SOURCE_UID_LABEL: "u3"}
     again["metadata"]["resourceVersion"] = first["metadata"]["resourceVersion"]
     assert (await store.put(again))["metadata"]["labels"] == {SOURCE_UID_LABEL: "u3"}
     assert await store.delete(namespace, "a")
     assert not await store.delete(namespace, "a")
+    lost = checkpoint("a", "u1")
+    lost["metadata"]["namespace"] = "no-such-namespace"
     with pytest.raises(errors.NotFound):
-        await store.put({"metadata": {"name": "a", "namespace": "no-such-namespace"}})
+        await store.put(lost)
 
 
 async def test_keys_are_read_and_what_is_missing_is_named_without_values(
