@@ -140,11 +140,11 @@ def identity(event: Received) -> tuple[str, str, int]:
 def compare(changes: Iterable[Change], received: list[Received]) -> Verdict:
     """Per change and per object, every intermediate state counted."""
     written = list(changes)
-    by_id: dict[str, set[tuple[str, str, str, int]]] = defaultdict(set)
+    by_id: dict[str, set[tuple[str, str, int]]] = defaultdict(set)
     ids: dict[tuple[str, str, int], set[str]] = defaultdict(set)
     first: dict[tuple[str, str, int], int] = {}
     for event in received:
-        by_id[event.id].add((event.type, event.key, event.uid, event.version))
+        by_id[event.id].add(identity(event))
         ids[identity(event)].add(event.id)
         first.setdefault(identity(event), event.number)
     return Verdict(

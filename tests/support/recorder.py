@@ -156,7 +156,7 @@ class Recorder:
                 type=data["type"],
                 key=data["name"],
                 uid=data["uid"],
-                version=int(data["resourceVersion"]),
+                version=int(data.get("resourceVersion") or 0),  # a deletion found by comparison has none
                 at=time.monotonic(),
                 number=len(self.received),
             )

@@ -1,0 +1,112 @@
+"""The Argo Server fails in each of its ways while a writer works."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.conftest import Tell
+from tests.chaos.kit import NAMESPACE, Operator, new_source, settled, status, until_watching
+from tests.support.controlplane import wait_for
+from tests.support.recorder import Fault, Recorder
+from tests.support.writer import Writer
+from tools.controlplane.plane import ControlPlane
+
+OUTAGE_SECONDS = 120.0 if os.environ.get("CHAOS_LONG") else 20.0
+RETURN_SECONDS = 3.0
+RESIDENT_MIB = 200.0
+DOWN: dict[str, tuple[Callable[[Recorder], None], Callable[[Recorder], None]]] = {
+    "503": (lambda sink: sink.always(Fault.AWAY), lambda sink: sink.always(Fault.NONE)),
+    "refused": (Recorder.refuse, Recorder.accept),
+    "hung": (lambda sink: sink.always(Fault.HANG), lambda sink: sink.always(Fault.NONE)),
+}
+
+
+def no_failure(plane: ControlPlane) -> None:
+    """The status tells that all is delivered and that nothing failed."""
+
+    def told() -> bool:
+        deliveries = status(plane).get("deliveries", {})
+        assert deliveries.get("pending") == 0
+        assert deliveries.get("failed") == 0
+        assert "lastFailure" not in deliveries
+        return True
+
+    wait_for(told, 20, "the status tells that all is delivered")
+
+
+@pytest.mark.parametrize("way", DOWN)
+def test_an_outage_costs_no_event(
+    way: str, own_plane: ControlPlane, recorder: Recorder, tmp_path: Path, tell: Tell
+) -> None:
+    # few retries, so that an outage that used them up would show
+    new_source(own_plane, retry={"limit": 2, "backoffSeconds": 1, "maxBackoffSeconds": 1})
+    go_down, return_ = DOWN[way]
+    with Operator(own_plane, recorder.url, tmp_path) as operator:
+        until_watching(own_plane, operator)
+        with Writer(own_plane, NAMESPACE, int(OUTAGE_SECONDS * 60), rate=50) as writer:
+            wait_for(lambda: recorder.received, 10, "a first delivery", operator.tail)
+            go_down(recorder)
+            ends = time.monotonic() + OUTAGE_SECONDS
+            most = 0.0
+            while time.monotonic() < ends:
+                most = max(most, operator.resident)
+                time.sleep(0.2)
+            before, back = len(recorder.received), time.monotonic()
+            return_(recorder)
+            if way == "hung":
+                recorder.let_go()
+            wait_for(lambda: len(recorder.received) > before, 60, "a delivery again", operator.tail)
+            after = recorder.received[before].at - back
+            writer.stop()
+            while writer.running:
+                time.sleep(0.1)
+            changes = writer.changes
+        verdict = settled(changes, recorder, operator, 40)
+        most = max(most, operator.resident)
+        tell(f"away {OUTAGE_SECONDS:.0f} s, first delivery {after:.2f} s after; {most:.0f} MiB; {verdict}")
+        no_failure(own_plane)
+    assert after <= RETURN_SECONDS
+    assert most < RESIDENT_MIB
+
+
+def test_a_reset_after_processing_repeats_the_same_id(
+    own_plane: ControlPlane, recorder: Recorder, tmp_path: Path, tell: Tell
+) -> None:
+    new_source(own_plane)
+    recorder.fault = lambda number: Fault.RESET if number % 10 == 0 else Fault.NONE
+    with Operator(own_plane, recorder.url, tmp_path) as operator:
+        until_watching(own_plane, operator)
+        with Writer(own_plane, NAMESPACE, 400, rate=60) as writer:
+            while writer.running:
+                time.sleep(0.1)
+            changes = writer.changes
+        verdict = settled(changes, recorder, operator, 60)
+        no_failure(own_plane)
+    tell(f"{recorder.faults[Fault.RESET]} resets: {verdict}")
+    assert recorder.faults[Fault.RESET] > 20
+    assert verdict.duplicates == recorder.faults[Fault.RESET]
+
+
+def test_shedding_and_transient_dispatch_errors_cost_no_event(
+    own_plane: ControlPlane, recorder: Recorder, tmp_path: Path, tell: Tell
+) -> None:
+    new_source(own_plane)
+    recorder.fault = lambda number: {3: Fault.SHED, 8: Fault.DISPATCH, 5: Fault.SLOW}.get(
+        number % 10, Fault.NONE
+    )
+    with Operator(own_plane, recorder.url, tmp_path) as operator:
+        until_watching(own_plane, operator)
+        with Writer(own_plane, NAMESPACE, 400, rate=60) as writer:
+            while writer.running:
+                time.sleep(0.1)
+            changes = writer.changes
+        verdict = settled(changes, recorder, operator, 60)
+        no_failure(own_plane)
+    shown = {fault.name: count for fault, count in recorder.faults.items()}
+    tell(f"{shown}: {verdict}")
+    assert recorder.faults[Fault.SHED] > 10
+    assert recorder.faults[Fault.DISPATCH] > 10
+    assert verdict.duplicates == 0
