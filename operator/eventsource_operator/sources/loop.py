@@ -39,6 +39,9 @@ _AGAIN = 2.0
 _ROOM = 0.5
 """Seconds between looks whether a source that had to stop reading may begin again."""
 
+_FIRST_SAVE_SECONDS = 0.5
+"""Pause before the first write of a position after a start."""
+
 
 class SourceLoop:
     """Runs one source; `start`, `update` with each new object, `stop`."""
@@ -253,8 +256,11 @@ class SourceLoop:
 
     # ------------------------------------------------------------- checkpoint
     async def _save_forever(self) -> None:
+        """The first time sooner: who is killed again and again must get ahead, not repeat all since the first kill."""
+        pause = min(_FIRST_SAVE_SECONDS, self.services.settings.position_interval)
         while True:
-            await asyncio.sleep(self.services.settings.position_interval)
+            await asyncio.sleep(pause)
+            pause = self.services.settings.position_interval
             if self._unsaved and self._may_save:
                 try:
                     await self._save()
