@@ -110,10 +110,10 @@ def judge_listed(
     digests = target.digests(seen)
     after = Entry(seen.uid, digests)
     if entry is None:
+        if seen.rv <= since:  # seen before, and not selected then: the selection changed, not the object
+            return Judgement(after, _NOTHING)
         if created or target.fixed:
             return Judgement(after, (Candidate(ChangeType.ADDED, seen.uid, None, digests, seen=True),))
-        if seen.rv <= since:
-            return Judgement(after, _NOTHING)
         return Judgement(after, (Candidate(ChangeType.MODIFIED, seen.uid, None, digests, seen=True),))
     if seen.rv <= since or (digests is not None and digests == entry.digests):
         return Judgement(after, _NOTHING)
