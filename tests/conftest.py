@@ -6,7 +6,7 @@ import pytest
 
 from tools.controlplane.plane import ControlPlane, ControlPlaneError
 
-pytest_plugins = ["tests.support.controlplane"]
+pytest_plugins = ["tests.support.controlplane", "tests.support.operator"]
 
 
 @pytest.hookimpl(wrapper=True)
