@@ -175,9 +175,10 @@ class Keeper:
         cursor.snapshot_taken()
         taken = await asyncio.to_thread(snapshot, ledger)
         for index, data in enumerate(taken.chunks):
-            await self._put(
-                self._chunk(one.key, generation, index), Chunk(self._ref, one.key, generation, index, data)
-            )
+            name = self._chunk(one.key, generation, index)
+            if name in self._stale:  # left by a write that a crash cut off: it is written anew, not deleted
+                self._stale.remove(name)
+            await self._put(name, Chunk(self._ref, one.key, generation, index, data))
         self._written[one.key] = generation
         one.ledger = LedgerRef(
             CODEC, str(position), generation, len(taken.chunks), taken.objects, taken.digest
