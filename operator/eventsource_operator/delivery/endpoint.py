@@ -112,6 +112,10 @@ class Endpoint:
     def succeeded(self) -> None:
         """The server answered an event well: an outage is over."""
         self.successes += 1
+        self.answered()
+
+    def answered(self) -> None:
+        """The server spoke, if only to refuse the credentials of one source: it is not away."""
         if self.outage.closed:
             self.outage.open()
             waiting, self._blocked = self._blocked, deque()

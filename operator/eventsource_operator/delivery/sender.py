@@ -288,7 +288,7 @@ class Sender:
                 self._listener.state_changed()
                 return False
             case Verdict.HOLD:
-                endpoint.outage.open()
+                endpoint.answered()
                 self._held(outcome.reason, str(error), error.retry_after)
                 if isinstance(error, Unauthorized):
                     asyncio.get_running_loop().create_task(_quietly(endpoint.refresh()))
