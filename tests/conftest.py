@@ -6,7 +6,7 @@ import pytest
 
 from tools.controlplane.plane import ControlPlane, ControlPlaneError
 
-pytest_plugins = ["tests.support.controlplane", "tests.support.operator"]
+pytest_plugins = ["tests.support.controlplane", "tests.support.running_operator"]
 
 
 @pytest.hookimpl(wrapper=True)

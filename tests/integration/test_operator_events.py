@@ -9,7 +9,7 @@ import pytest
 from eventsource_operator.api.eventsource import ChangeType
 from eventsource_operator.core.event import event_id
 from tests.support.controlplane import wait_for
-from tests.support.operator import Operator, Team
+from tests.support.running_operator import Operator, Team
 from tests.support.sink import Request, Sink
 from tools.controlplane.plane import ControlPlane
 

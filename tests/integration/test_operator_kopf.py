@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from kopf.testing import KopfRunner
 
-from tests.support.operator import Team
+from tests.support.running_operator import Team
 from tests.support.sink import Sink
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.controlplane import PlaneFactory, wait_for
-from tests.support.operator import Operator, Team
+from tests.support.running_operator import Operator, Team
 from tests.support.sink import Sink
 from tools.controlplane.plane import ControlPlane
 

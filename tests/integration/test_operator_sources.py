@@ -3,7 +3,7 @@
 import time
 
 from tests.support.controlplane import wait_for
-from tests.support.operator import Operator, Team
+from tests.support.running_operator import Operator, Team
 from tests.support.sink import Sink
 
 SOON = 3.0
