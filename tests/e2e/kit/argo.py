@@ -17,6 +17,7 @@ from tools.controlplane import build
 NAMESPACE = "argo"
 SERVER = "argo-server"
 CA_CONFIG_MAP = "argo-server-ca"
+TLS_SECRET = "argo-server-tls"
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -28,9 +29,9 @@ def install(cluster: Cluster, image: str) -> None:
     """Installs Argo's CRDs, the Argo Server and the controller, and waits until they are ready."""
     for crd in sorted((build.ensure(("plane",)) / build.ARGO_CRDS).iterdir()):
         cluster.kubectl("apply", "--server-side", "-f", str(crd))
-    key, chain = certificates()
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    _certified(cluster)
     cluster.apply(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "argo", "namespace": NAMESPACE}},
         # Argo's own rights are not what is tested here; the sender's are, and they are the operator's.
         {
@@ -51,16 +52,6 @@ def install(cluster: Cluster, image: str) -> None:
         },
         {
             "apiVersion": "v1",
-            "kind": "Secret",
-            "type": "kubernetes.io/tls",
-            "metadata": {"name": "argo-server-tls", "namespace": NAMESPACE},
-            "data": {
-                name: base64.b64encode(value).decode()
-                for name, value in (("tls.key", key), ("tls.crt", chain))
-            },
-        },
-        {
-            "apiVersion": "v1",
             "kind": "Service",
             "metadata": {"name": SERVER, "namespace": NAMESPACE},
             "spec": {"selector": {"app": SERVER}, "ports": [{"port": 2746, "targetPort": 2746}]},
@@ -73,7 +64,7 @@ def install(cluster: Cluster, image: str) -> None:
                 "server",
                 "--auth-mode=client",
                 "--secure",
-                "--tls-certificate-secret-name=argo-server-tls",
+                f"--tls-certificate-secret-name={TLS_SECRET}",
             ],
             {"httpGet": {"path": "/", "port": 2746, "scheme": "HTTPS"}, "periodSeconds": 1},
         ),
@@ -88,9 +79,26 @@ def install(cluster: Cluster, image: str) -> None:
         cluster.rolled_out(NAMESPACE, deployment)
 
 
+def _certified(cluster: Cluster) -> None:
+    """Gives the Argo Server its certificate, once: in a kept cluster it runs on and would not read another."""
+    if cluster.kubectl("-n", NAMESPACE, "get", "secret", TLS_SECRET, "--ignore-not-found", "-o", "name"):
+        return
+    key, chain = certificates()
+    data = {name: base64.b64encode(value).decode() for name, value in (("tls.key", key), ("tls.crt", chain))}
+    cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "kubernetes.io/tls",
+            "metadata": {"name": TLS_SECRET, "namespace": NAMESPACE},
+            "data": data,
+        }
+    )
+
+
 def certificate(cluster: Cluster) -> str:
     """The Argo Server's certificate, which is its own CA."""
-    secret = cluster.get("-n", NAMESPACE, "secret", "argo-server-tls")
+    secret = cluster.get("-n", NAMESPACE, "secret", TLS_SECRET)
     return base64.b64decode(secret["data"]["tls.crt"]).decode()
 
 
