@@ -7,6 +7,7 @@ from typing import NamedTuple
 from eventsource_operator.api.eventsource import EventSource
 from eventsource_operator.kube.client import KubeClient
 from eventsource_operator.kube.discovery import Resource
+from eventsource_operator.kube.errors import Forbidden
 from eventsource_operator.kube.reviews import Attributes, ServiceAccount, grant_hint, review
 
 
@@ -40,21 +41,40 @@ def send_need(source: EventSource, *, strict: bool) -> Need | None:
 async def denied(client: KubeClient, source: EventSource, need: Need) -> str | None:
     """None when all is allowed, else a sentence with what is missing and the command that grants it.
 
+    An operator that may not even ask (one installed for other namespaces) counts as a denial: it is one target's,
+    it lasts until somebody grants it, and nothing is read or sent unasked.
+
     Raises:
-        KubeError: the API server did not answer, or the operator may not ask.
+        KubeError: the API server did not answer.
     """
     account = ServiceAccount(source.namespace, source.spec.service_account_name)
-    missing = [
-        action
-        for action in need.actions
-        if not (await review(client, account.user, account.groups, action)).allowed
-    ]
+    try:
+        missing = [
+            action
+            for action in need.actions
+            if not (await review(client, account.user, account.groups, action)).allowed
+        ]
+    except Forbidden as error:
+        return _beyond(need, error)
     if not missing:
         return None
     first = missing[0]
     verbs = " and ".join(action.verb for action in missing)
-    where = f"in namespace {first.namespace}" if first.namespace else "in all namespaces"
+    where = _where(first)
     return (
         f"to {need.purpose}, service account {account.namespace}/{account.name} needs to {verbs} {first.qualified} "
         f"{where}: {grant_hint(missing, account)}"
+    )
+
+
+def _where(action: Attributes) -> str:
+    return f"in namespace {action.namespace}" if action.namespace else "in all namespaces"
+
+
+def _beyond(need: Need, error: Forbidden) -> str:
+    first = need.actions[0]
+    verbs = " and ".join(action.verb for action in need.actions)
+    return (
+        f"to {need.purpose}, the operator must {verbs} {first.qualified} {_where(first)}, and has no rights there: "
+        f"install it for all namespaces, or in that one ({error.message})"
     )
