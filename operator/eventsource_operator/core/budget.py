@@ -2,6 +2,8 @@
 
 The bound is the operator's. A source that holds many leaves room for the others: with ``n`` sources that have
 something pending, each may hold one ``n + 1``-th of the whole, so that one share always stays free for the next.
+Those that came early may hold more than that until they have paid: a source therefore never holds more than is still
+free either. So the bound holds for any number of sources, and only one that holds nothing takes the last place.
 """
 
 from __future__ import annotations
@@ -27,10 +29,13 @@ class Budget:
 
     def _within(self, owner: str, factor: int) -> bool:
         held, size = self._held.get(owner, (0, 0))
-        shares = len(self._held) + (1 if held else 2)
+        free, free_bytes = self._limit - self.total, self._limit_bytes - self.total_bytes
         if held == 0:
-            return self.total < self._limit and self.total_bytes < self._limit_bytes
-        return held * factor < max(1, self._limit // shares) and size * factor < self._limit_bytes // shares
+            return free > 0 and free_bytes > 0
+        shares = len(self._held) + 1
+        return held * factor < min(self._limit // shares, free) and size * factor < min(
+            self._limit_bytes // shares, free_bytes
+        )
 
     def add(self, owner: str, size: int) -> None:
         """A change waits from now on; ``size`` in bytes."""

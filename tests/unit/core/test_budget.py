@@ -1,0 +1,116 @@
+"""The budget: its sums are right, its bound holds for any number of owners, and nobody finds the door shut."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventsource_operator.core.budget import Budget
+
+LARGE = 1 << 40
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from("abc"), st.integers(0, 50)), max_size=80))
+def test_the_sums_are_those_of_what_waits(steps: list[tuple[bool, str, int]]) -> None:
+    budget = Budget(limit=5, limit_bytes=100)
+    held: dict[str, list[int]] = {}
+    for add, owner, size in steps:
+        if add:  # a caller may add beyond its share: what was read is kept
+            budget.add(owner, size)
+            held.setdefault(owner, []).append(size)
+        elif held.get(owner):
+            budget.remove(owner, held[owner].pop())
+
+        assert budget.total == sum(map(len, held.values()))
+        assert budget.total_bytes == sum(map(sum, held.values()))
+        if not budget.total:
+            assert all(budget.accepts(one) and budget.has_room(one) for one in "abcd")
+
+
+@given(
+    st.integers(1, 40),
+    st.sampled_from([7, 100, LARGE]),
+    st.lists(
+        st.tuples(st.sampled_from([-1, 1, 1, 1000]), st.integers(0, 9), st.integers(0, 20)), max_size=60
+    ),
+)
+def test_the_bound_holds_and_only_a_newcomer_takes_the_last_place(
+    limit: int, limit_bytes: int, steps: list[tuple[int, int, int]]
+) -> None:
+    budget = Budget(limit, limit_bytes)
+    held: dict[str, list[int]] = {}
+    for count, number, size in steps:
+        owner = str(number)
+        mine = held.setdefault(owner, [])
+        while count < 0 and mine:
+            budget.remove(owner, mine.pop(0))
+        for _ in range(count):
+            if not budget.accepts(owner):
+                break
+            budget.add(owner, size)
+            mine.append(size)
+            if len(mine) > 1:
+                assert budget.total < limit, "who holds something leaves a place for the next"
+
+        assert budget.total <= limit
+        assert budget.total_bytes < limit_bytes + 20, "at most one change beyond it"
+        room = budget.total < limit and budget.total_bytes < limit_bytes
+        assert budget.accepts("newcomer") is budget.has_room("newcomer") is room
+
+
+def _fill(budget: Budget, owner: str, size: int = 0) -> int:
+    count = 0
+    while budget.accepts(owner):
+        budget.add(owner, size)
+        count += 1
+    return count
+
+
+def test_each_of_several_owners_that_never_pay_leaves_room_for_the_next() -> None:
+    budget = Budget(10_000, LARGE)
+    shares = [_fill(budget, str(number)) for number in range(8)]
+
+    assert shares[0] == 5_000, "alone, one half"
+    assert all(share > 0 for share in shares)
+    assert budget.total < 10_000
+    assert budget.accepts("newcomer")
+
+
+def test_who_holds_more_than_its_share_waits_until_the_others_have_theirs() -> None:
+    budget = Budget(12, LARGE)
+    assert _fill(budget, "first") == 6
+    assert _fill(budget, "second") == 3
+    for _ in range(2):
+        budget.remove("first", 0)
+
+    assert not budget.accepts("first"), "one of three shares is four"
+    assert _fill(budget, "second") == 1
+    assert budget.total == 8
+
+
+def test_a_full_owner_reads_again_at_half_its_share() -> None:
+    budget = Budget(20, LARGE)
+    assert _fill(budget, "a") == 10
+    while not budget.has_room("a"):
+        budget.remove("a", 0)
+
+    assert budget.total == 4
+    assert budget.accepts("a")
+
+
+def test_bytes_count_as_well() -> None:
+    budget = Budget(LARGE, 1_000)
+
+    assert _fill(budget, "a", 100) == 5
+    assert not budget.has_room("a")
+    assert _fill(budget, "b", 1_000) == 1
+    assert not budget.accepts("c")
+    budget.remove("b", 1_000)
+    assert budget.accepts("c")
+
+
+def test_a_limit_of_one_lets_one_through_at_a_time() -> None:
+    budget = Budget(1, 1)
+
+    assert _fill(budget, "a", 5) == 1
+    assert not budget.accepts("b")
+    budget.remove("a", 5)
+    assert budget.accepts("b")
