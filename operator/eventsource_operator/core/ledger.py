@@ -100,15 +100,20 @@ def unpack(data: str) -> list[Any]:
     """The inverse of `pack`.
 
     Raises:
-        LedgerError: not base64, not compressed JSON, or larger than `MAX_UNPACKED`.
+        LedgerError: not base64, not compressed JSON, followed by something, or larger than `MAX_UNPACKED`.
     """
+    inflater = zlib.decompressobj()
     try:
-        inflater = zlib.decompressobj()
-        raw = inflater.decompress(base64.b64decode(data, validate=True), MAX_UNPACKED)
-        if inflater.unconsumed_tail or not inflater.eof:
-            raise LedgerError("the stored ledger is cut short or too large")
+        raw = inflater.decompress(base64.b64decode(data.encode(), validate=True), MAX_UNPACKED)
+    except (binascii.Error, zlib.error) as error:
+        raise LedgerError(f"the stored ledger cannot be unpacked: {error}") from error
+    if inflater.unconsumed_tail or not inflater.eof:
+        raise LedgerError("the stored ledger is cut short or too large")
+    if inflater.unused_data:
+        raise LedgerError("the stored ledger is more than one packed list")
+    try:
         rows = orjson.loads(raw)
-    except (binascii.Error, zlib.error, orjson.JSONDecodeError) as error:
+    except orjson.JSONDecodeError as error:
         raise LedgerError(f"the stored ledger cannot be unpacked: {error}") from error
     if not isinstance(rows, list):
         raise LedgerError("the stored ledger is not a list of rows")
