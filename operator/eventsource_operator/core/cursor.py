@@ -4,7 +4,8 @@ A cursor reads ahead of what is acknowledged. Two versions describe it: ``seen``
 ``position``, the newest version up to which every change is acknowledged (delivered, or recorded as failed). Between
 them lies the *window*: one slot per change that is not settled, or that is settled but younger than one that is not.
 A checkpoint must say what was true at ``position``; each slot therefore remembers the ledger entry that its change
-replaced, and the ledger at ``position`` is the present one with the window undone.
+replaced, and the ledger at ``position`` is the present one with the window undone. A change that means several events
+(a deletion and a creation under one name) leaves the window as a whole: half of it is not what was true at any version.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ MAX_DONE = 1_000
 class Slot:
     """One change in the window."""
 
-    __slots__ = ("before", "floor", "id", "key", "seen_at", "settled", "undo")
+    __slots__ = ("before", "floor", "id", "key", "parts", "seen_at", "settled", "undo")
 
     def __init__(self, id_: str, key: str, seen_at: float) -> None:
         self.id = id_
@@ -33,6 +34,7 @@ class Slot:
         self.seen_at = seen_at
         self.settled = False
         self.floor = 0
+        self.parts = 1
         self.undo = False
         self.before: Entry | None = None
 
@@ -74,6 +76,9 @@ class Cursor:
     ) -> list[Slot]:
         """Takes one judged observation in; returns a slot for each id, to be settled later.
 
+        A slot that is settled already is of an event that was acknowledged before a restart: it is not sent again,
+        but the next checkpoint must go on telling of it while the position is below it.
+
         Args:
             key: the object's key.
             entry: what the ledger holds from now on.
@@ -93,6 +98,10 @@ class Cursor:
             else:
                 ledger[key] = entry
         slots = [Slot(i, key, now) for i in ids]
+        for slot in slots:
+            if slot.id in self.skip:
+                self.skip.discard(slot.id)
+                slot.settled = True
         if changed and not slots and self.window:
             quiet = Slot("", key, now)
             quiet.settled = True
@@ -100,12 +109,14 @@ class Cursor:
         else:
             slots_all = slots
         if slots_all:
+            slots_all[0].parts = len(slots_all)
             if changed:
                 slots_all[0].undo = True
                 slots_all[0].before = before
             self.window.extend(slots_all)
         if rv:
             self.advance(rv)
+        self._close()
         return slots
 
     def advance(self, rv: int) -> None:
@@ -120,11 +131,16 @@ class Cursor:
         """The slot's event was acknowledged or recorded as failed."""
         slot.settled = True
         self.unsaved = True
+        self._close()
+
+    def _close(self) -> None:
+        """Takes those changes out of the window that are settled as a whole and have none before them that is not."""
         window = self.window
-        while window and window[0].settled:
-            floor = window.popleft().floor
-            if floor:
-                self.position = floor
+        while window and all(window[i].settled for i in range(window[0].parts)):
+            for _ in range(window[0].parts):
+                floor = window.popleft().floor
+                if floor:
+                    self.position = floor
 
     def progress(self, now: float) -> Progress:
         """What to write into the head: true at ``position``, whatever has been read since."""
@@ -132,8 +148,10 @@ class Cursor:
         rows = tuple(
             to_row(k, overlay[k] if k in overlay else self.ledger.get(k)) for k in sorted(self.touched)
         )
-        done = [s.id for s in self.window if s.settled and s.id][:MAX_DONE]
-        return Progress(self.position, self.window[0].seen_at if self.window else now, tuple(done), rows)
+        done = [s.id for s in self.window if s.settled and s.id]
+        done += sorted(self.skip)
+        seen_at = self.window[0].seen_at if self.window else now
+        return Progress(self.position, seen_at, tuple(done[:MAX_DONE]), rows)
 
     def ledger_at_position(self) -> Ledger:
         """A copy of the ledger with the window undone: what a snapshot holds."""

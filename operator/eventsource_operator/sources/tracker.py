@@ -142,6 +142,7 @@ class Tracker:
         """The list was complete."""
         self._partial = None
         self.initial = self.needs_list = False
+        self.cursor.skip.clear()  # what the list did not tell again never comes again
         self.cursor.advance(rv)
         self._source.listed(self)
 
@@ -177,13 +178,12 @@ class Tracker:
                 change = self._change(key, seen, candidate, now)
                 if self._passes(candidate, change):
                     ident = event_id(self._source.uid, change.uid, change.resource_version, change.type)
-                    if ident in self.cursor.skip:
-                        self.cursor.skip.discard(ident)
-                    elif self._source.is_new(ident):
+                    if ident in self.cursor.skip or self._source.is_new(ident):
                         items.append((change, ident))
         slots = self.cursor.apply(key, judgement.entry, tuple(i for _, i in items), rv=rv, now=now)
         for (change, _), slot in zip(items, slots, strict=True):
-            self._source.submit(change, key, partial(self.cursor.settle, slot))
+            if not slot.settled:
+                self._source.submit(change, key, partial(self.cursor.settle, slot))
 
     def _change(self, key: str, seen: Seen | None, candidate: Candidate, now: float) -> Change:
         resource = self.feed.resource
