@@ -92,6 +92,44 @@ async def test_a_write_that_is_cut_off_leaves_the_old_or_the_new_state(fails_at:
     assert len(store.objects) == 2, "one head and one chunk, nothing left over"
 
 
+async def test_a_restart_does_not_forget_what_only_the_delta_told() -> None:
+    store = Store()
+    cursor = Cursor(position=5)
+    tracked = Tracked("k1", "v1/configmaps", "ns", "shape", cursor)
+    keep = keeper(store)
+    await save(keep, [tracked], now=0.0)
+    known(cursor, "ns/a", "u1", 6)  # goes into the delta
+    await save(keep, [tracked], now=1.0)
+
+    after = keeper(store)
+    restored = (await after.load()).targets["k1"]
+    again = Tracked("k1", "v1/configmaps", "ns", "shape", restored.cursor, restored.ledger, 2.0)
+    restored.cursor.advance(9)
+    await save(after, [again], now=3.0)  # too soon for a snapshot
+
+    last = (await keeper(store).load()).targets["k1"]
+    assert last.cursor.ledger == {"ns/a": Entry("u1")}
+    assert last.cursor.position == 9
+
+
+async def test_a_snapshot_that_could_not_be_written_is_written_later() -> None:
+    store = Store()
+    cursor = Cursor(position=5)
+    tracked = Tracked("k1", "v1/configmaps", "ns", "shape", cursor)
+    keep = keeper(store)
+    await save(keep, [tracked], now=0.0)
+    known(cursor, "ns/a", "u1", 6)
+    store.fails_at = 3  # the chunk
+    with pytest.raises(Unreachable):
+        await save(keep, [tracked], now=100.0)
+    store.fails_at = None
+    await save(keep, [tracked], now=101.0)
+
+    restored = (await keeper(store).load()).targets["k1"]
+    assert restored.cursor.position == 6
+    assert restored.cursor.ledger == {"ns/a": Entry("u1")}
+
+
 async def test_a_chunk_that_is_missing_is_an_error_and_not_an_empty_ledger() -> None:
     store = Store()
     cursor = Cursor(position=5)

@@ -24,7 +24,7 @@ from eventsource_operator.api.checkpoint import (
 )
 from eventsource_operator.api.eventsource import API_VERSION, KIND
 from eventsource_operator.core.cursor import Cursor
-from eventsource_operator.core.ledger import LedgerError, digest_of, pack, restore, snapshot
+from eventsource_operator.core.ledger import LedgerError, digest_of, from_row, pack, restore, snapshot, unpack
 from eventsource_operator.kube.checkpoints import SOURCE_UID_LABEL, CheckpointStore
 
 CODEC = 1
@@ -113,6 +113,8 @@ class Keeper:
             digest = stored.digest if stored is not None else digest_of(())
             ledger = await asyncio.to_thread(restore, parts, digest, progress.delta)
             cursor = Cursor(ledger, int(progress.position), progress.done)
+            if progress.delta:  # the next head names the same snapshot: its delta must tell of these, too
+                cursor.touched = {from_row(row)[0] for row in unpack(progress.delta)}
             known = datetime.fromisoformat(progress.time).timestamp()
             targets[progress.key] = Restored(
                 progress.resource, progress.namespace, cursor, progress.shape, known, stored
@@ -172,13 +174,20 @@ class Keeper:
         ledger = cursor.ledger_at_position()
         generation = self._written.get(one.key, 0) + 1
         old = one.ledger
+        touched = cursor.touched
         cursor.snapshot_taken()
-        taken = await asyncio.to_thread(snapshot, ledger)
-        for index, data in enumerate(taken.chunks):
-            name = self._chunk(one.key, generation, index)
-            if name in self._stale:  # left by a write that a crash cut off: it is written anew, not deleted
-                self._stale.remove(name)
-            await self._put(name, Chunk(self._ref, one.key, generation, index, data))
+        try:
+            taken = await asyncio.to_thread(snapshot, ledger)
+            for index, data in enumerate(taken.chunks):
+                name = self._chunk(one.key, generation, index)
+                if (
+                    name in self._stale
+                ):  # left by a write that a crash cut off: it is written anew, not deleted
+                    self._stale.remove(name)
+                await self._put(name, Chunk(self._ref, one.key, generation, index, data))
+        except BaseException:
+            cursor.touched |= touched  # the head goes on naming the old snapshot
+            raise
         self._written[one.key] = generation
         one.ledger = LedgerRef(
             CODEC, str(position), generation, len(taken.chunks), taken.objects, taken.digest
