@@ -1,0 +1,164 @@
+"""The gate: one probe at a time while it is closed, at intervals that grow to a bound."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from eventsource_operator.core.gate import Gate
+
+FIRST, MOST = 1.0, 4.0
+
+
+class Probing(RuleBasedStateMachine):
+    """A sender that asks before it sends, against a server that fails and comes back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = Gate(FIRST, MOST)
+        self.now = 0.0
+        self.probes = 0
+
+    @rule(by=st.sampled_from([0.0, 0.1, 1.0, 5.0]))
+    def time_passes(self, by: float) -> None:
+        self.now += by
+
+    @rule()
+    def send(self) -> None:
+        if self.gate.wait(self.now) == 0.0:
+            self.probes += self.gate.closed
+            self.gate.passing()
+
+    @precondition(lambda self: not self.gate.closed)
+    @rule(after=st.none() | st.floats(0, 9))
+    def the_door_closes(self, after: float | None) -> None:
+        self.gate.close("Away", "gone", self.now, after)
+        assert self.gate.closed_at == self.now
+        assert self.gate.wait(self.now) == pytest.approx(max(FIRST, after or 0.0))
+
+    @precondition(lambda self: self.probes)
+    @rule(after=st.none() | st.floats(0, 9))
+    def the_probe_fails(self, after: float | None) -> None:
+        closed_at = self.gate.closed_at
+        self.gate.close("Away", "still gone", self.now, after)
+        self.probes -= 1
+        pause = self.gate.wait(self.now)
+        assert pause is not None
+        assert max(FIRST, after or 0.0) <= pause + 1e-9 <= max(MOST, after or 0.0) + 1e-6
+        assert self.gate.closed_at == closed_at, "the outage began when the door closed"
+
+    @precondition(lambda self: self.probes)
+    @rule()
+    def the_probe_tells_nothing(self) -> None:
+        self.gate.abandon()
+        self.probes -= 1
+        assert self.gate.closed
+
+    @precondition(lambda self: self.probes)
+    @rule()
+    def the_probe_succeeds(self) -> None:
+        assert self.gate.open()
+        self.probes -= 1
+
+    @rule()
+    def the_cause_may_be_mended(self) -> None:
+        self.gate.wake(self.now)
+
+    @invariant()
+    def one_probe_at_a_time(self) -> None:
+        assert self.probes <= 1
+        assert self.gate.probing is bool(self.probes)
+        wait = self.gate.wait(self.now)
+        if not self.gate.closed:
+            assert wait == 0.0
+        elif self.probes:
+            assert wait is None
+        else:
+            assert wait == max(0.0, self.gate.next_probe - self.now)
+
+
+TestProbing = Probing.TestCase
+
+
+def test_an_open_gate_lets_everything_pass() -> None:
+    gate = Gate()
+    gate.passing()
+    gate.passing()
+
+    assert not gate.closed
+    assert not gate.probing
+    assert gate.wait(0.0) == 0.0
+    assert not gate.open(), "it was not closed"
+
+
+def test_the_pause_doubles_up_to_its_bound_and_begins_anew_after_an_opening() -> None:
+    gate = Gate(FIRST, MOST)
+    pauses = []
+    gate.close("Away", "gone", 0.0)
+    now = 0.0
+    for _ in range(5):
+        pause = gate.wait(now)
+        assert pause is not None
+        pauses.append(pause)
+        now += pause
+        gate.passing()
+        gate.close("Away", "gone", now)
+    assert pauses == [1.0, 2.0, 4.0, 4.0, 4.0]
+
+    gate.passing()
+    assert gate.open()
+    gate.close("Away", "gone", now)
+    assert gate.wait(now) == 1.0
+
+
+def test_the_failure_of_a_request_that_was_under_way_moves_no_probe() -> None:
+    gate = Gate(FIRST, MOST)
+    gate.close("Away", "gone", 0.0)
+    gate.close("Away", "reset by peer", 0.9, retry_after=60.0)
+
+    assert gate.wait(0.9) == pytest.approx(0.1)
+    assert gate.message == "reset by peer"
+    assert gate.closed_at == 0.0
+
+
+@pytest.mark.parametrize(("retry_after", "pause"), [(None, 1.0), (0.0, 1.0), (0.5, 1.0), (30.0, 30.0)])
+def test_the_server_may_ask_for_a_longer_pause(retry_after: float | None, pause: float) -> None:
+    gate = Gate(FIRST, MOST)
+    gate.close("Away", "gone", 5.0, retry_after)
+
+    assert gate.wait(5.0) == pause
+
+
+def test_a_mended_cause_is_probed_at_once_and_the_pauses_begin_anew() -> None:
+    gate = Gate(FIRST, MOST)
+    gate.close("Unauthorized", "no token", 0.0, 60.0)
+    gate.wake(3.0)
+    assert gate.wait(3.0) == 0.0
+    gate.passing()
+    gate.close("Unauthorized", "no token", 3.0)
+    assert gate.wait(3.0) == 2.0
+
+    opened = Gate(FIRST, MOST)
+    opened.wake(3.0)
+    assert not opened.closed
+
+
+def test_opening_forgets_why_it_was_closed() -> None:
+    gate = Gate(FIRST, MOST)
+    gate.close("Forbidden", "may not", 0.0)
+    assert gate.reason == "Forbidden"
+    assert gate.open()
+
+    assert not gate.closed
+    assert gate.message == ""
+    assert gate.wait(0.0) == 0.0
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e6))
+def test_an_abandoned_probe_leaves_the_way_to_the_next(closed: float, later: float) -> None:
+    gate = Gate(FIRST, MOST)
+    gate.close("Away", "gone", closed)
+    gate.passing()
+    gate.abandon()
+
+    assert gate.wait(closed + FIRST + later) == 0.0
