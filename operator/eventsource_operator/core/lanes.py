@@ -31,6 +31,7 @@ class Lanes(Generic[T]):
         self._busy: set[str] = set()
         self._ready: deque[str] = deque()
         self._waiting: list[tuple[float, int, str]] = []
+        self._wakes: dict[str, float] = {}
         self._sequence = count()
         self._size = 0
 
@@ -76,7 +77,7 @@ class Lanes(Generic[T]):
             if lane is None or key in self._busy:
                 continue
             if lane[0].due > now:
-                heapq.heappush(self._waiting, (lane[0].due, next(self._sequence), key))
+                self._wait(key, lane[0].due)
                 continue
             self._busy.add(key)
             return lane[0]
@@ -99,7 +100,7 @@ class Lanes(Generic[T]):
         self._schedule(item, now)
 
     def next_due(self) -> float | None:
-        """When the next waiting lane becomes ready (monotonic seconds); None when none waits."""
+        """When to look again for a lane that waits (monotonic seconds), never too late; None when none waits."""
         return self._waiting[0][0] if self._waiting else None
 
     @property
@@ -113,12 +114,22 @@ class Lanes(Generic[T]):
 
     def _wake(self, now: float) -> None:
         while self._waiting and self._waiting[0][0] <= now:
-            key = heapq.heappop(self._waiting)[2]
+            due, _, key = heapq.heappop(self._waiting)
+            if self._wakes.get(key) != due:
+                continue
+            del self._wakes[key]
             if key in self._lanes and key not in self._busy:
                 self._ready.append(key)
 
     def _schedule(self, item: T, now: float) -> None:
         if item.due > now:
-            heapq.heappush(self._waiting, (item.due, next(self._sequence), item.key))
+            self._wait(item.key, item.due)
         else:
             self._ready.append(item.key)
+
+    def _wait(self, key: str, due: float) -> None:
+        """One entry a lane in the heap: woken too early, it waits again, so that postponing costs no memory."""
+        known = self._wakes.get(key)
+        if known is None or due < known:
+            self._wakes[key] = due
+            heapq.heappush(self._waiting, (due, next(self._sequence), key))
