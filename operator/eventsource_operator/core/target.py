@@ -15,6 +15,7 @@ from eventsource_operator.core.ledger import Digests
 from eventsource_operator.core.observed import Seen
 from eventsource_operator.core.paths import Path, PathError, parse_path
 from eventsource_operator.core.selectors import (
+    SelectorError,
     compile_labels,
     compile_names,
     field_selector_is_immutable,
@@ -42,13 +43,16 @@ class Target:
                 self.condition = compile_expression(spec.condition, f"{where}.condition")
             except CelError as error:
                 raise SpecError(error.field, str(error)) from error
+        self._names = compile_names(spec.names) if spec.names else None
+        try:
+            self._labels = compile_labels(spec.label_selector) if spec.label_selector else None
+        except SelectorError as error:
+            raise SpecError(f"{where}.labelSelector", str(error)) from error
         try:
             if spec.field_selector:
                 validate_field_selector(spec.field_selector)
-            self._names = compile_names(spec.names) if spec.names else None
-            self._labels = compile_labels(spec.label_selector) if spec.label_selector else None
-        except ValueError as error:
-            raise SpecError(f"{where}.fieldSelector" if spec.field_selector else where, str(error)) from error
+        except SelectorError as error:
+            raise SpecError(f"{where}.fieldSelector", str(error)) from error
         self._events = spec.events
         self.server_side = bool(spec.field_selector) and not field_selector_is_immutable(spec.field_selector)
         self.fixed = self._labels is None and not self.server_side
