@@ -29,9 +29,12 @@ def _errors(team: Team, source: str, count: int) -> dict[str, Any]:
 def test_an_expression_that_fails_does_not_match(team: Team, sink: Sink, operator: Operator) -> None:
     """Counted and shown once; other objects of the source, and other sources, go on."""
     condition = {"watch": [{"names": ["app-*", "marker-*"], "condition": "object.data.env == 'prod'"}]}
-    team.source("condition", condition)
-    team.source("payload", {"watch": [{"names": ["app-*"]}], "event": {"payload": "object.data.env"}})
-    team.source("plain", {"watch": [{"names": ["app-*"]}]})
+    team.source("condition", condition, ready=False)
+    payload = {"watch": [{"names": ["app-*"]}], "event": {"payload": "object.data.env"}}
+    team.source("payload", payload, ready=False)
+    team.source("plain", {"watch": [{"names": ["app-*"]}]}, ready=False)
+    for name in ("condition", "payload", "plain"):
+        team.until(name, "Ready", "True")
     team.put("app-bad", {"other": "1"})
     team.put("app-test", {"env": "test"})
     team.put("app-good", {"env": "prod"})

@@ -95,6 +95,14 @@ def _grant(plane: ControlPlane, message: str) -> None:
         plane.kubectl(*command.split()[1:])
 
 
+def _sources(team: Team, specs: dict[str, dict[str, Any]]) -> None:
+    """Creates all of them, then waits."""
+    for name, spec in specs.items():
+        team.source(name, spec, ready=False)
+    for name in specs:
+        team.until(name, "Ready", "True")
+
+
 def _whats(sink: Sink, source: str, name: str) -> list[str]:
     return [kind for kind, what in sink.whats(source) if what == name]
 
@@ -208,8 +216,7 @@ def test_a_kind_that_appears_later(team: Team, sink: Sink, plane: ControlPlane, 
 def test_an_object_near_a_mebibyte_is_referred_to(team: Team, sink: Sink) -> None:
     """Larger than maxBytes: no object, `truncated`; with room for it the same object is sent whole."""
     watch = [{"names": ["huge"]}]
-    team.source("small", {"watch": watch})
-    team.source("large", {"watch": watch, "event": {"maxBytes": 2 << 20}})
+    _sources(team, {"small": {"watch": watch}, "large": {"watch": watch, "event": {"maxBytes": 2 << 20}}})
     value = "ü" * 500_000
     team.put("huge", {"a": value, "n": "1"})
     team.patch("huge", {"data": {"n": "2"}})
@@ -229,8 +236,8 @@ def test_an_object_near_a_mebibyte_is_referred_to(team: Team, sink: Sink) -> Non
 def test_content_reference_and_diff(team: Team, sink: Sink) -> None:
     """A reference leaves the object out; the patch of a Diff turns the old object into the new one."""
     watch = [{"names": ["app"]}]
-    for content in ("Reference", "Diff"):
-        team.source(content.lower(), {"watch": watch, "event": {"content": content}})
+    contents = ("Reference", "Diff")
+    _sources(team, {each.lower(): {"watch": watch, "event": {"content": each}} for each in contents})
     team.put("app", {"a": "1", "gone": "1", "x.y_z": "1"}, {"tier": "a"})
     team.patch("app", {"data": {"a": "2", "gone": None, "new": "1"}, "metadata": {"labels": {"tier": None}}})
 
