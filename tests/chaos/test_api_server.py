@@ -24,7 +24,7 @@ ROUNDS = 3
 OUTAGE_SECONDS = 60.0 if os.environ.get("CHAOS_LONG") else 5.0
 
 
-# The writer's own client (urllib3) drops the socket of a TLS handshake that the kill cuts off; it is not the operator's.
+# The writer's own client (urllib3) drops the socket of a handshake that the kill cuts off; it is not the operator's.
 @pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
 )
