@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from eventsource_operator.api.checkpoint import Head, SourceRef, checkpoint_to_dict
+from eventsource_operator.api.checkpoint import Head, ObjectRef, SourceRef, checkpoint_to_dict
 from eventsource_operator.kube import errors
 from eventsource_operator.kube.checkpoints import SOURCE_UID_LABEL, CheckpointStore
 from eventsource_operator.kube.client import KubeClient
 from eventsource_operator.kube.discovery import Discovery, KindNotFound, NotWatchable, Resource
-from eventsource_operator.kube.events import EventRecorder, ObjectRef
+from eventsource_operator.kube.events import EventRecorder
 from eventsource_operator.kube.reviews import Attributes, ServiceAccount, grant_hint, review
 from eventsource_operator.kube.secrets import KeyMissing, OwnToken, read_key
 from eventsource_operator.kube.status import apply_status

@@ -255,6 +255,12 @@ class EventSource:
     deleting: bool
     spec: EventSourceSpec
 
+    @property
+    def event_namespace(self) -> str:
+        """The namespace that gets the events; empty when they are broadcast to every one."""
+        event = self.spec.event
+        return "" if event.broadcast else event.namespace or self.namespace
+
     def annotation(self, name: str) -> str | None:
         """The value of the annotation `name`, None when there is none."""
         return dict(self.annotations).get(name)

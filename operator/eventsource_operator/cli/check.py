@@ -170,7 +170,7 @@ def _validated(document: Document) -> dict[str, Any]:
     if source is not None:
         event = source.spec.event
         report["source"] = f"{source.namespace}/{source.name}"
-        report["sendsTo"] = "*" if event.broadcast else event.namespace or source.namespace
+        report["sendsTo"] = source.event_namespace or "*"
         report["discriminator"] = event.discriminator
     if error is not None:
         report["problems"] = [str(error)]

@@ -32,7 +32,7 @@ async def listeners(
     """The bindings, or why they cannot be listed (``error``); never raises for what the server answers."""
     servers = Servers(client, GivenToken(Path(settings.token_file), client, token))
     spec = source.spec
-    namespace = "" if spec.event.broadcast else spec.event.namespace or source.namespace
+    namespace = source.event_namespace
     found: list[dict[str, str]] = []
     report: dict[str, Any] = {"namespace": namespace or "*", "items": found, "error": None}
     options = {"label_selector": spec.bindings.label_selector, "field_selector": spec.bindings.field_selector}

@@ -7,9 +7,9 @@ first time: the old state is not known. Nothing is sent and nothing is written.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from eventsource_operator.api.eventsource import ChangeType, EventSource
@@ -18,15 +18,16 @@ from eventsource_operator.cli.explain import explain
 from eventsource_operator.core.cel import CelRuntimeError
 from eventsource_operator.core.event import Change, EventBuilder
 from eventsource_operator.core.judge import Candidate
-from eventsource_operator.core.observed import Seen
+from eventsource_operator.core.observed import Seen, seen_as
 from eventsource_operator.core.selectors import compile_labels
 from eventsource_operator.core.target import Target
+from eventsource_operator.core.times import rfc3339
 from eventsource_operator.kube.client import KubeClient
 from eventsource_operator.kube.discovery import Discovery, KindNotFound, NotWatchable, Resource
 from eventsource_operator.kube.errors import Forbidden, Invalid, KubeError, NotFound
 from eventsource_operator.settings import Settings
 from eventsource_operator.sources.authorize import denied, send_need, watch_need
-from eventsource_operator.sources.plan import Compiled
+from eventsource_operator.sources.plan import Compiled, given_namespaces
 from eventsource_operator.streams.feed import Feed
 
 _ORDER = (ChangeType.MODIFIED, ChangeType.ADDED, ChangeType.DELETED)
@@ -127,14 +128,10 @@ async def _target(run: _Run, target: Target, discovery: Discovery) -> dict[str, 
 
 async def _namespaces(run: _Run, target: Target) -> list[str]:
     """The namespaces that the target reads; an empty name stands for all."""
-    wanted = target.spec.namespaces
-    if wanted is None:
-        return [run.source.namespace]
-    if wanted.all:
-        return [""]
-    if wanted.names:
-        return sorted(wanted.names)
-    matches = compile_labels(wanted.selector)
+    given = given_namespaces(run.source, target)
+    if isinstance(given, list):
+        return given
+    matches = compile_labels(given)
     found: list[str] = []
     async for page in run.client.list_pages("/api/v1/namespaces"):
         metas = [raw["metadata"] for raw in page.items]
@@ -164,14 +161,7 @@ async def _may(run: _Run, resource: Resource | None, namespace: str) -> None:
 async def _listed(client: KubeClient, feed: Feed) -> AsyncIterator[Seen]:
     async for page in client.list_pages(feed.path, feed.query):
         for raw in page.items:
-            yield _seen(raw, feed.resource)
-
-
-def _seen(raw: dict[str, Any], resource: Resource) -> Seen:
-    """Items of a list do not say what they are."""
-    raw.setdefault("apiVersion", resource.api_version)
-    raw.setdefault("kind", resource.kind)
-    return Seen(raw)
+            yield seen_as(raw, feed.resource.api_version, feed.resource.kind)
 
 
 async def _one(part: _Part) -> None:
@@ -183,7 +173,7 @@ async def _one(part: _Part) -> None:
     except NotFound:
         part.report["tests"] = None
         return
-    seen = _seen(raw, resource)
+    seen = seen_as(raw, resource.api_version, resource.kind)
     listed = await _is_listed(part, seen)
     tests = explain(target, seen, part.report["namespaces"], part.change, listed=listed)
     part.report["tests"] = [test._asdict() for test in tests]
@@ -236,7 +226,7 @@ def _failed(part: _Part, seen: Seen, where: str, error: CelRuntimeError) -> None
 def _event(part: _Part, seen: Seen) -> dict[str, Any]:
     """The event as the operator builds it for a change whose old state it does not know."""
     resource, run = part.resource, part.run
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = rfc3339(time.time(), "milliseconds")
     change = Change(
         part.change, resource.api_version, resource.kind, resource.plural, seen.namespace, seen.name,
         seen.uid, str(seen.rv), now, seen.object,

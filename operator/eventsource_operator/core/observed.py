@@ -81,3 +81,15 @@ class Seen:
         if found is None:
             found = self._digests[paths] = leaf_digests(self.object, paths)
         return found
+
+
+def seen_as(
+    raw: dict[str, Any],
+    api_version: str,
+    kind: str,
+    past: Callable[[Seen], dict[str, Any] | None] | None = None,
+) -> Seen:
+    """An object that may not say what it is: items of a list of a built-in kind do not."""
+    raw.setdefault("apiVersion", api_version)
+    raw.setdefault("kind", kind)
+    return Seen(raw, past)

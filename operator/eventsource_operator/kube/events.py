@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
+from eventsource_operator.api.checkpoint import ObjectRef
 from eventsource_operator.core.text import clean
 from eventsource_operator.kube.client import KubeClient
 from eventsource_operator.kube.discovery import Resource
@@ -38,17 +39,6 @@ _QUEUE_LIMIT = 1000
 _REMEMBERED = 2048  # series and buckets kept; the least recently used go first
 
 _Key: TypeAlias = tuple[str, str, str, str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectRef:
-    """The object that an Event is about."""
-
-    api_version: str
-    kind: str
-    namespace: str
-    name: str
-    uid: str
 
 
 @dataclass(slots=True)

@@ -31,8 +31,7 @@ def watch_need(source: EventSource, resource: Resource, namespace: str, *, stric
 
 def send_need(source: EventSource, *, strict: bool) -> Need | None:
     """The right to submit Workflows where the events go; None when none is needed."""
-    event = source.spec.event
-    target = "" if event.broadcast else event.namespace or source.namespace
+    target = source.event_namespace
     if target == source.namespace and not strict:
         return None
     return Need("send events", (Attributes("create", "argoproj.io", "workflows", target),))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from datetime import UTC, datetime
 
 from eventsource_operator.api.checkpoint import MAX_FAILURES, FailedEvent, ObjectRef
 from eventsource_operator.api.status import DeliveriesStatus, Delivery, Failure
 from eventsource_operator.core.event import Change
 from eventsource_operator.core.text import clean
+from eventsource_operator.core.times import rfc3339
 from eventsource_operator.delivery.item import Item
 
 _SHOWN = 20
@@ -17,13 +17,13 @@ _MESSAGE = 1000
 
 def stamp(seconds: float) -> str:
     """RFC 3339 of a wall clock time, whole seconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return rfc3339(seconds, "seconds")
 
 
-def resource_of(change: Change) -> str:
+def resource_of(what: Change | ObjectRef) -> str:
     """`ConfigMap team-a/app`."""
-    where = f"{change.namespace}/" if change.namespace else ""
-    return f"{change.kind} {where}{change.name}"
+    where = f"{what.namespace}/" if what.namespace else ""
+    return f"{what.kind} {where}{what.name}"
 
 
 class LedgerBook:
@@ -77,14 +77,9 @@ class LedgerBook:
     def status(self, pending: int) -> DeliveriesStatus:
         """For the status."""
         shown = [
-            Failure(f.id, f.type, _named(f.resource), f.time, f.reason, f.message)
+            Failure(f.id, f.type, resource_of(f.resource), f.time, f.reason, f.message)
             for f in self._failures.values()
         ]
         return DeliveriesStatus(
             self.delivered, self.failed, pending, self.last, self.last_failure, tuple(shown[-_SHOWN:])
         )
-
-
-def _named(ref: ObjectRef) -> str:
-    where = f"{ref.namespace}/" if ref.namespace else ""
-    return f"{ref.kind} {where}{ref.name}"

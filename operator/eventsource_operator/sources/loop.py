@@ -22,6 +22,7 @@ from eventsource_operator.delivery.sender import CredentialsError, Sender
 from eventsource_operator.kube.checkpoints import SOURCE_UID_LABEL
 from eventsource_operator.kube.errors import KubeError
 from eventsource_operator.sources.following import follow, leave
+from eventsource_operator.sources.ledgerbook import LedgerBook
 from eventsource_operator.sources.plan import compile_spec, make_plan, policy_of
 from eventsource_operator.sources.replay import replay
 from eventsource_operator.sources.servers import ServerRefusedError
@@ -203,7 +204,7 @@ class SourceLoop:
             self.source.warn("CheckpointMissing", note)
             _log.warning(note, extra={"source": self.source.name})
         self._loaded = loaded
-        self.source.book = type(self.source.book)(self._before.deliveries, loaded.failures)
+        self.source.book = LedgerBook(self._before.deliveries, loaded.failures)
         return True
 
     async def _connect(self, obj: EventSource) -> None:
@@ -235,7 +236,7 @@ class SourceLoop:
 
     async def _settle_lists(self) -> None:
         """A source counts as watching only once its first position is stored."""
-        new = [one for key, one in self.state.tracked.items() if one.ledger is None]
+        new = [one for one in self.state.tracked.values() if one.ledger is None]
         if new and all(not self.source.trackers[one.key].needs_list for one in new):
             await self._save()
 
@@ -248,9 +249,12 @@ class SourceLoop:
             await self.services.servers.refresh(sender.endpoint)
         except (ArgoError, CredentialsError) as error:
             _log.info("credentials could not be read again: %s", error, extra={"source": self.source.name})
-        namespace = "" if obj.spec.event.broadcast else obj.spec.event.namespace or obj.namespace
         self.state.listing = await self.services.bindings.listing(
-            sender.endpoint, namespace, spec.label_selector, spec.field_selector, spec.resync_seconds * 0.8
+            sender.endpoint,
+            obj.event_namespace,
+            spec.label_selector,
+            spec.field_selector,
+            spec.resync_seconds * 0.8,
         )
         self.source.metrics.bindings.set(len(self.state.listing.names))
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from eventsource_operator.api.eventsource import EventSource, SpecError
+from eventsource_operator.api.eventsource import EventSource, LabelSelector, SpecError
 from eventsource_operator.core.cel import CelError, Expression, compile_expression
 from eventsource_operator.core.selectors import compile_labels, parse_label_selector_string
 from eventsource_operator.core.target import Target
@@ -107,15 +107,9 @@ async def make_plan(
     for target in compiled.targets:
         try:
             resource = await discovery.resolve(target.spec.api_version, target.spec.kind)
-        except KindNotFound as error:
-            message = f"spec.watch[{target.index}].kind: {error.message}"
-            plan.problems[target.index] = ("KindNotFound", message)
-            continue
-        except NotWatchable as error:
-            plan.problems[target.index] = (
-                "NotWatchable",
-                f"spec.watch[{target.index}].kind: {error.message}",
-            )
+        except (KindNotFound, NotWatchable) as error:
+            reason = "KindNotFound" if isinstance(error, KindNotFound) else "NotWatchable"
+            plan.problems[target.index] = (reason, f"spec.watch[{target.index}].kind: {error.message}")
             continue
         namespaces = [""]
         if resource.namespaced:
@@ -153,16 +147,22 @@ def _key(feed: Feed, plan: Plan) -> str:
         ordinal += 1
 
 
-async def _namespaces(
-    source: EventSource, target: Target, known: NamespaceWatch, on_change: Callable[[], None]
-) -> list[str]:
+def given_namespaces(source: EventSource, target: Target) -> list[str] | LabelSelector | None:
+    """The namespaces that the spec names, [""] for all of them, or the selector that decides."""
     wanted = target.spec.namespaces
     if wanted is None:
         return [source.namespace]
     if wanted.all:
         return [""]
-    if wanted.names:
-        return sorted(set(wanted.names))
-    matches = compile_labels(wanted.selector)
+    return sorted(wanted.names) if wanted.names else wanted.selector
+
+
+async def _namespaces(
+    source: EventSource, target: Target, known: NamespaceWatch, on_change: Callable[[], None]
+) -> list[str]:
+    given = given_namespaces(source, target)
+    if isinstance(given, list):
+        return given
+    matches = compile_labels(given)
     labels = await known.labels(source.uid, on_change)
     return sorted(name for name, each in labels.items() if matches(each))

@@ -27,7 +27,7 @@ async def replay(loop: SourceLoop, obj: EventSource) -> None:
     Raises:
         KubeError: the API server did not answer; it is tried again.
     """
-    raw = dict(obj.annotations).get(REPLAY_ANNOTATION, "")
+    raw = obj.annotation(REPLAY_ANNOTATION) or ""
     wanted = raw.strip()
     if not wanted or loop.source.sender is None:
         return

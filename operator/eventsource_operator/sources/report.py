@@ -13,7 +13,6 @@ from eventsource_operator.sources.ledgerbook import stamp
 from eventsource_operator.sources.plan import Compiled, Plan
 from eventsource_operator.sources.source import Source
 
-DOCS = "see docs/conditions.md"
 _NAMES = 20
 
 
@@ -114,12 +113,11 @@ def build_status(
         same = bindings is not None and (bindings.count, bindings.names) == (len(listing.names), names)
         if not same:
             bindings = BindingsStatus(len(listing.names), names, stamp(listing.at))
-    event = obj.spec.event
     return Status(
         observed_generation=obj.generation,
         conditions=moments,
         server=server,
-        namespace="*" if event.broadcast else event.namespace or obj.namespace,
+        namespace=obj.event_namespace or "*",
         watches=tuple(watches),
         bindings=bindings,
         deliveries=source.book.status(source.pending),

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from eventsource_operator.api.checkpoint import ObjectRef
 from eventsource_operator.api.eventsource import EventSource
 from eventsource_operator.api.status import EvaluationError, EvaluationErrors, Status
 from eventsource_operator.core.cel import CelRuntimeError
@@ -18,7 +19,6 @@ from eventsource_operator.core.event import Change, EventBuilder
 from eventsource_operator.core.text import clean
 from eventsource_operator.delivery.item import Item
 from eventsource_operator.delivery.sender import Sender
-from eventsource_operator.kube.events import ObjectRef
 from eventsource_operator.sources.ledgerbook import LedgerBook, resource_of, stamp
 from eventsource_operator.sources.merge import merged
 from eventsource_operator.sources.services import Services

@@ -85,8 +85,6 @@ class Teller:
             authorized = Fact(
                 "Authorized", not denials, "Denied" if denials else "Authorized", "; ".join(denials)
             )
-        obj = self.obj
-        namespace = "" if obj.spec.event.broadcast else obj.spec.event.namespace or obj.namespace
         watch = watching(self.source, self._state.compiled, self._state.plan, self._state.trouble)
         if watch.ok and not self._state.stored:
             watch = Fact("Watching", None, "Starting", "the first position is not stored yet")
@@ -94,7 +92,7 @@ class Teller:
             self._state.accepted,
             authorized,
             watch,
-            bound(self._state.listing, namespace),
+            bound(self._state.listing, self.obj.event_namespace),
             delivering(self.source),
         ]
 

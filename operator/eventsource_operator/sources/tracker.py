@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,10 @@ from eventsource_operator.core.judge import (
     judge_listed,
     judge_missing,
 )
-from eventsource_operator.core.ledger import Entry
 from eventsource_operator.core.observed import Seen
 from eventsource_operator.core.paths import changed_digests
 from eventsource_operator.core.target import Target
+from eventsource_operator.core.times import rfc3339
 from eventsource_operator.kube.errors import KubeError
 from eventsource_operator.streams.feed import Feed
 
@@ -198,10 +198,9 @@ class Tracker:
                 old, changed = seen.old, seen.changed
                 if changed is None and candidate.before is not None and candidate.after is not None:
                     changed = changed_digests(candidate.before, candidate.after)
-        stamp = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return Change(
             candidate.type, resource.api_version, resource.kind, resource.plural, namespace, name,
-            candidate.uid, version, stamp, obj, old, changed,
+            candidate.uid, version, rfc3339(now, "milliseconds"), obj, old, changed,
         )  # fmt: skip
 
     def _passes(self, candidate: Candidate, change: Change) -> bool:
@@ -210,7 +209,3 @@ class Tracker:
         except CelRuntimeError as error:
             self._source.evaluation_failed(change, f"spec.watch[{self.target.index}].condition", str(error))
             return False
-
-    def entry(self, key: str) -> Entry | None:
-        """What is known of an object."""
-        return self.cursor.ledger.get(key)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from eventsource_operator.api.checkpoint import (
     Chunk,
@@ -25,6 +25,7 @@ from eventsource_operator.api.checkpoint import (
 from eventsource_operator.api.eventsource import API_VERSION, KIND
 from eventsource_operator.core.cursor import Cursor
 from eventsource_operator.core.ledger import LedgerError, digest_of, from_row, pack, restore, snapshot, unpack
+from eventsource_operator.core.times import rfc3339
 from eventsource_operator.kube.checkpoints import SOURCE_UID_LABEL, CheckpointStore
 
 CODEC = 1
@@ -150,7 +151,7 @@ class Keeper:
                     resource=one.resource,
                     namespace=one.namespace,
                     position=str(progress.position),
-                    time=datetime.fromtimestamp(progress.time, UTC).isoformat().replace("+00:00", "Z"),
+                    time=rfc3339(progress.time),
                     shape=one.shape,
                     done=progress.done,
                     delta=pack(progress.delta) if progress.delta else "",

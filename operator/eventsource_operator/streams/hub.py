@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 
 from eventsource_operator.kube.client import KubeClient
@@ -38,13 +37,7 @@ class StreamHub:
         self._main: dict[Feed, Reader] = {}
         self._open: set[Reader] = set()
         self._failed: set[Subscriber] = set()
-        self.last_sign = time.monotonic()
         self._stopped = False
-
-    @property
-    def watches(self) -> int:
-        """Readers that exist now, each with at most one watch."""
-        return len(self._open)
 
     def join(self, subscriber: Subscriber) -> None:
         """From now on the subscriber is read for, beginning where it stands."""
@@ -91,10 +84,6 @@ class StreamHub:
     def restarted(self, feed: Feed, reason: str) -> None:
         """A watch failed and is opened again."""
         self._on_restart(feed.resource.qualified, reason)
-
-    def alive(self) -> None:
-        """A sign of life, for the health probe."""
-        self.last_sign = time.monotonic()
 
     async def stop(self) -> None:
         """Stop reading everything."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from eventsource_operator.core.observed import Seen
+from eventsource_operator.core.observed import Seen, seen_as
 from eventsource_operator.kube.errors import (
     Forbidden,
     Gone,
@@ -59,12 +59,11 @@ class Reader:
         """Until nobody subscribes any more, or the main reader took over."""
         pause = _FIRST_PAUSE
         while self.subscribers:
-            opened = False
             try:
                 await self._list()
                 if self._hub.merged(self):
                     return
-                opened = await self._watch()
+                await self._watch()
                 if self._hub.merged(self):
                     return
                 pause = _FIRST_PAUSE
@@ -72,12 +71,11 @@ class Reader:
                 self._hub.restarted(self.feed, "Expired")
                 self._expire()
             except KubeError as error:
-                was = self.watching
                 self._hub.restarted(self.feed, error.reason or type(error).__name__)
                 for subscriber in tuple(self.subscribers):
                     subscriber.broken(error)
+                pause = _FIRST_PAUSE if self.watching else pause
                 self.watching = False
-                pause = _FIRST_PAUSE if was or opened else pause
                 pause = await self._pause(error, pause)
             finally:
                 self.watching = False
@@ -158,25 +156,22 @@ class Reader:
         return not uid or found["metadata"].get("uid") == uid
 
     # ----------------------------------------------------------------- watch
-    async def _watch(self) -> bool:
-        """Reads until the server ends the watch or nobody subscribes any more; true when it had opened."""
+    async def _watch(self) -> None:
+        """Reads until the server ends the watch or nobody subscribes any more."""
         if not self.subscribers:
-            return False
+            return
         self.rv = min(s.seen or 0 for s in self.subscribers)
         self.event_rv = max(self.event_rv, self.rv)
         query = self.feed.query
         async with self._hub.client.watch(self.feed.path, query, resource_version=str(self.rv)) as batches:
             self.watching = True
-            self._hub.alive()
             for subscriber in tuple(self.subscribers):
                 subscriber.live()
             async for lines in batches:
-                self._hub.alive()
                 for line in lines:
                     await self._line(line)
                 if not self.subscribers or self._hub.merged(self):
                     break
-        return True
 
     async def _line(self, line: bytes) -> None:
         try:
@@ -236,13 +231,11 @@ class Reader:
 
     def _seen(self, raw: dict[str, Any]) -> Seen | None:
         """The object with its kind (lists leave it out); None for what is no object at all."""
-        raw.setdefault("apiVersion", self.feed.resource.api_version)
-        raw.setdefault("kind", self.feed.resource.kind)
         past: Callable[[Seen], dict[str, Any] | None] | None = None
         if self._hub.is_main(self):
             past = self._recall
         try:
-            return Seen(raw, past)
+            return seen_as(raw, self.feed.resource.api_version, self.feed.resource.kind, past)
         except (KeyError, ValueError, TypeError):
             _log.warning(
                 "an object of %s without name or version is passed over", self.feed.resource.qualified

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventsource_operator.api.checkpoint import ObjectRef
 from eventsource_operator.kube import config, errors
 from eventsource_operator.kube.client import KubeClient
 from eventsource_operator.kube.discovery import Discovery, KindNotFound, Resource, nearest
-from eventsource_operator.kube.events import EventRecorder, ObjectRef
+from eventsource_operator.kube.events import EventRecorder
 from eventsource_operator.kube.leader import Leadership, SoleLeader
 from eventsource_operator.kube.reviews import Attributes, ServiceAccount, grant_hint
 from eventsource_operator.kube.secrets import KeyMissing, read_key

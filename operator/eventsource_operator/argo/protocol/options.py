@@ -15,7 +15,6 @@ _DIGITS = len(str(MAX_INT64))
 
 _STRINGS = ("label_selector", "field_selector", "resource_version", "resource_version_match", "continue_")
 _BOOLS = ("watch", "allow_watch_bookmarks", "send_initial_events")
-_INTS = ("timeout_seconds", "limit")
 
 WIRE_NAMES = {
     "label_selector": "labelSelector",
