@@ -46,8 +46,7 @@ def test_a_killed_api_server_costs_no_event(
                 wait_for(lambda n=count: len(recorder.received) > n, 20, "a delivery again", operator.tail)  # type: ignore[misc]
                 returns.append(recorder.received[count].at - back)
             writer.stop()
-            while writer.running:
-                time.sleep(0.1)
+            writer.join()
             changes = writer.changes
         verdict = settled(changes, recorder, operator, 40)
     tell(f"{ROUNDS} kills, first delivery {max(returns):.2f} s after the return at most; {verdict}")

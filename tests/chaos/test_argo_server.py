@@ -61,8 +61,7 @@ def test_an_outage_costs_no_event(
             wait_for(lambda: len(recorder.received) > before, 60, "a delivery again", operator.tail)
             after = recorder.received[before].at - back
             writer.stop()
-            while writer.running:
-                time.sleep(0.1)
+            writer.join()
             changes = writer.changes
         verdict = settled(changes, recorder, operator, 40)
         most = max(most, operator.resident)
@@ -80,8 +79,7 @@ def test_a_reset_after_processing_repeats_the_same_id(
     with Operator(own_plane, recorder.url, tmp_path) as operator:
         until_watching(own_plane, operator)
         with Writer(own_plane, NAMESPACE, 400, rate=60) as writer:
-            while writer.running:
-                time.sleep(0.1)
+            writer.join()
             changes = writer.changes
         verdict = settled(changes, recorder, operator, 60)
         no_failure(own_plane)
@@ -100,8 +98,7 @@ def test_shedding_and_transient_dispatch_errors_cost_no_event(
     with Operator(own_plane, recorder.url, tmp_path) as operator:
         until_watching(own_plane, operator)
         with Writer(own_plane, NAMESPACE, 400, rate=60) as writer:
-            while writer.running:
-                time.sleep(0.1)
+            writer.join()
             changes = writer.changes
         verdict = settled(changes, recorder, operator, 60)
         no_failure(own_plane)

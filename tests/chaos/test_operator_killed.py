@@ -42,8 +42,7 @@ def test_nothing_is_lost_by_kills(
                 recent = [e for e in recorder.received if e.at > time.monotonic() - POSITION_SECONDS - 1]
                 bound += len(recent) + IN_FLIGHT
                 operator.start()
-            while writer.running:
-                time.sleep(0.2)
+            writer.join()
             changes = writer.changes
         took = time.monotonic() - began
         verdict = settled(changes, recorder, operator, 60)
@@ -65,8 +64,7 @@ def test_a_clean_run_repeats_nothing(
                 time.sleep(0.05)
             assert operator.stop() == 0, operator.tail()
             operator.start()
-            while writer.running:
-                time.sleep(0.1)
+            writer.join()
             changes = writer.changes
         verdict = settled(changes, recorder, operator, 40)
     tell(f"one clean restart under full speed: {verdict}")

@@ -100,6 +100,17 @@ class Writer:
         """Ends after the request that is under way."""
         self._stop.set()
 
+    def join(self, seconds: float = 120) -> None:
+        """Waits until all is written.
+
+        Raises:
+            AssertionError: it is not, after that many seconds.
+        """
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        assert not self.running, f"the writer did not end within {seconds:g} s"
+
     def _run(self, number: int, share: int) -> None:
         with requests.Session() as session:
             session.trust_env = False  # a CA bundle of the environment would take the place of this one
