@@ -68,10 +68,17 @@ def kubectl(plane: ControlPlane, namespace: str) -> Callable[..., str]:
 
 
 def new_namespace(plane: ControlPlane, prefix: str = "test") -> str:
-    """Creates a namespace with a name of its own, in which `argo_token` may send events."""
+    """Creates a namespace with a name of its own, in which `argo_token` may send events.
+
+    Waits for the ConfigMap that kube-controller-manager puts into each: an EventSource that is made before it
+    would rightly tell of it, whenever that is.
+    """
     name = f"{prefix}-{secrets.token_hex(4)}"
     create_namespace(plane.api, name)
     plane.allow_sending(name)
+    if "kube-controller-manager" in plane.processes:
+        own = f"/api/v1/namespaces/{name}/configmaps?fieldSelector=metadata.name=kube-root-ca.crt"
+        wait_for(lambda: plane.api.request("GET", own)["items"], 30.0, f"the ConfigMap of {name}")
     return name
 
 
