@@ -207,7 +207,7 @@ class Sender:
         except CredentialsError as error:
             self._held("CredentialsUnavailable", str(error), None)
             endpoint.abandoned()
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, or unforeseen: a probe that tells nothing must not block the next one
             self.hold.abandon()
             endpoint.abandoned()
             raise
