@@ -30,11 +30,15 @@ def _label(plane: ControlPlane, name: str, value: str | None) -> None:
 def _source(team: Team, plane: ControlPlane, name: str, initial: str) -> None:
     selector = {"matchLabels": {"fires-for": team.name}}
     watch = {"namespaces": {"selector": selector}, "names": ["app*", "old*"], "initial": initial}
-    team.source(name, {"watch": [watch], "bindings": {"resyncSeconds": 60}}, ready=False)
     plane.kubectl(
         "create", "clusterrolebinding", f"{team.name}-{name}", "--clusterrole=view",
         f"--serviceaccount={team.name}:default",
     )  # fmt: skip
+    # before the source: a review is asked again with the next resync only
+    user = f"system:serviceaccount:{team.name}:default"
+    may = ("auth", "can-i", "watch", "configmaps", "--all-namespaces", f"--as={user}")
+    wait_for(lambda: plane.kubectl(*may, check=False).strip() == "yes", 10, f"{user} may watch")
+    team.source(name, {"watch": [watch], "bindings": {"resyncSeconds": 60}}, ready=False)
 
 
 def _objects(team: Team, name: str) -> tuple[int, int]:

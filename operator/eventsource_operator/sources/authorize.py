@@ -11,6 +11,39 @@ from eventsource_operator.kube.errors import Forbidden
 from eventsource_operator.kube.reviews import Attributes, ServiceAccount, grant_hint, review
 
 
+class Reviews:
+    """The API server's verdicts for one source since they were last renewed: each is asked for once.
+
+    Who renews them with each bindings resync bounds how long a right that was revoked goes on working, and how long
+    one that was granted goes unnoticed.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[ServiceAccount, Attributes], bool | Forbidden] = {}
+
+    def renew(self) -> None:
+        """All is asked again from now on."""
+        self._known.clear()
+
+    async def allowed(self, client: KubeClient, account: ServiceAccount, action: Attributes) -> bool:
+        """Whether the account may do that.
+
+        Raises:
+            Forbidden: the operator may not ask; remembered like a verdict.
+            KubeError: the API server did not answer; asked again next time.
+        """
+        known = self._known.get((account, action))
+        if known is None:
+            try:
+                known = (await review(client, account.user, account.groups, action)).allowed
+            except Forbidden as error:
+                known = error
+            self._known[account, action] = known
+        if isinstance(known, Forbidden):
+            raise known
+        return known
+
+
 class Need(NamedTuple):
     """Something that needs a right: what for, and the actions that must all be allowed."""
 
@@ -37,22 +70,27 @@ def send_need(source: EventSource, *, strict: bool) -> Need | None:
     return Need("send events", (Attributes("create", "argoproj.io", "workflows", target),))
 
 
-async def denied(client: KubeClient, source: EventSource, need: Need) -> str | None:
+async def denied(
+    client: KubeClient, source: EventSource, need: Need, reviews: Reviews | None = None
+) -> str | None:
     """None when all is allowed, else a sentence with what is missing and the command that grants it.
 
     An operator that may not even ask (one installed for other namespaces) counts as a denial: it is one target's,
     it lasts until somebody grants it, and nothing is read or sent unasked.
 
+    Args:
+        client: whom to ask.
+        source: whose service account.
+        need: what for.
+        reviews: verdicts that are still good; None: all is asked.
+
     Raises:
         KubeError: the API server did not answer.
     """
+    reviews = reviews or Reviews()
     account = ServiceAccount(source.namespace, source.spec.service_account_name)
     try:
-        missing = [
-            action
-            for action in need.actions
-            if not (await review(client, account.user, account.groups, action)).allowed
-        ]
+        missing = [action for action in need.actions if not await reviews.allowed(client, account, action)]
     except Forbidden as error:
         return _beyond(need, error)
     if not missing:

@@ -23,7 +23,7 @@ from eventsource_operator.kube.checkpoints import SOURCE_UID_LABEL
 from eventsource_operator.kube.errors import KubeError
 from eventsource_operator.sources.following import follow, leave
 from eventsource_operator.sources.ledgerbook import LedgerBook
-from eventsource_operator.sources.plan import compile_spec, make_plan, policy_of
+from eventsource_operator.sources.plan import Compiled, Plan, compile_spec, make_plan, policy_of
 from eventsource_operator.sources.replay import replay
 from eventsource_operator.sources.servers import ServerRefusedError
 from eventsource_operator.sources.services import Services
@@ -134,23 +134,32 @@ class SourceLoop:
         due = now >= self._resync_at
         if due:
             self._resync_at = now + obj.spec.bindings.resync_seconds * (0.9 + random.random() * 0.2)
-        if due or self.state.plan is None or self.state.plan.problems or self._replan:
-            self._replan = False
-            self.state.plan = await make_plan(obj, self.state.compiled, self.services, self._replan_soon)
-        if self.state.plan.problems:
+            self.state.reviews.renew()
+        plan = self.state.plan
+        if due or plan is None or plan.problems or self._replan:
+            plan = await self._plan(obj, self.state.compiled)
+        if plan.problems:
             self._again_at = time.monotonic() + _AGAIN
         self.state.trouble = None
         await self._connect(obj)
         follow(self.source, self.state, self._loaded)
         await self._settle_lists()
         if self.source.sender is not None:
-            self.source.sender.paused = (
-                obj.spec.suspend or self.state.plan.send_denied or bool(self.state.refused)
-            )
+            self.source.sender.paused = obj.spec.suspend or plan.send_denied or bool(self.state.refused)
             self.source.sender.pump()
             await replay(self, obj)
         if due:
             await self._list_bindings(obj)
+
+    async def _plan(self, obj: EventSource, compiled: Compiled) -> Plan:
+        state, self._replan = self.state, False
+        try:
+            plan = await make_plan(obj, compiled, self.services, state.reviews, self._replan_soon)
+        except KubeError:
+            self._replan = True  # a right that was revoked must not stay in force until the next resync
+            raise
+        state.plan = plan
+        return plan
 
     def _replan_soon(self) -> None:
         """The namespaces that a selector matches may have changed."""

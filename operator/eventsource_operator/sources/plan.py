@@ -14,7 +14,7 @@ from eventsource_operator.delivery.sender import Policy
 from eventsource_operator.kube.discovery import KindNotFound, NotWatchable
 from eventsource_operator.kube.errors import KubeError
 from eventsource_operator.settings import Settings
-from eventsource_operator.sources.authorize import denied, send_need, watch_need
+from eventsource_operator.sources.authorize import Reviews, denied, send_need, watch_need
 from eventsource_operator.sources.namespaces import NamespaceWatch
 from eventsource_operator.sources.services import Services
 from eventsource_operator.streams.feed import Feed
@@ -82,7 +82,11 @@ def _or(value: float | None, default: float) -> int:
 
 
 async def make_plan(
-    source: EventSource, compiled: Compiled, services: Services, on_namespaces: Callable[[], None]
+    source: EventSource,
+    compiled: Compiled,
+    services: Services,
+    reviews: Reviews,
+    on_namespaces: Callable[[], None],
 ) -> Plan:
     """Resolves kinds and namespaces, and asks for the rights.
 
@@ -90,6 +94,7 @@ async def make_plan(
         source: the EventSource.
         compiled: its compiled parts.
         services: whom to ask.
+        reviews: the verdicts since the last resync.
         on_namespaces: called from now on when namespaces come, go or change, if a selector looks at them.
 
     Raises:
@@ -100,7 +105,7 @@ async def make_plan(
     strict = settings.policy == "strict"
     need = send_need(source, strict=strict)
     if need is not None:
-        answer = await denied(client, source, need)
+        answer = await denied(client, source, need, reviews)
         if answer is not None:
             plan.denials.append(answer)
             plan.send_denied = True
@@ -125,7 +130,7 @@ async def make_plan(
         wide = resource.namespaced and bool(target.spec.namespaces and target.spec.namespaces.selector)
         for namespace in namespaces:
             need = watch_need(source, resource, namespace, strict=strict)
-            answer = await denied(client, source, need) if need is not None else None
+            answer = await denied(client, source, need, reviews) if need is not None else None
             if answer is not None:
                 if not (wide and answer in plan.denials):
                     plan.denials.append(answer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from eventsource_operator.core.conditions import Fact
+from eventsource_operator.sources.authorize import Reviews
 from eventsource_operator.sources.bindings import Listing
 from eventsource_operator.sources.plan import Compiled, Plan
 from eventsource_operator.streams.checkpoint import Tracked
@@ -17,6 +18,7 @@ class State:
     Attributes:
         accepted: the Accepted condition.
         compiled: the spec's compiled parts; None while it is not accepted.
+        reviews: what the source's service account may do, as answered since the last resync.
         plan: what is read, and what stands against it.
         trouble: reason and message of what keeps the source from watching at all.
         refused: why its server may not be used; empty when it may.
@@ -26,6 +28,7 @@ class State:
 
     accepted: Fact = field(default_factory=lambda: Fact("Accepted", None, "Pending", ""))
     compiled: Compiled | None = None
+    reviews: Reviews = field(default_factory=Reviews)
     plan: Plan | None = None
     trouble: tuple[str, str] | None = None
     refused: str = ""
