@@ -7,9 +7,82 @@ and Delivering, and carries the reason of the first that is not true; `Bound` st
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from enum import StrEnum
+from typing import Final, Literal, NamedTuple
 
 from eventsource_operator.api.status import Condition
+
+
+class Reason(StrEnum):
+    """Every reason that a condition can carry; stable, because people and alerts match on them.
+
+    `REASONS` says which condition can have which; docs/conditions.md says what to do about each.
+    """
+
+    READY = "Ready"
+    PENDING = "Pending"
+    ACCEPTED = "Accepted"
+    INVALID_SPEC = "InvalidSpec"
+    AUTHORIZED = "Authorized"
+    DENIED = "Denied"
+    SERVER_NOT_ALLOWED = "ServerNotAllowed"
+    WATCHING = "Watching"
+    STARTING = "Starting"
+    KIND_NOT_FOUND = "KindNotFound"
+    NOT_WATCHABLE = "NotWatchable"
+    NAMESPACES_FORBIDDEN = "NamespacesForbidden"
+    INVALID_SELECTOR = "InvalidSelector"
+    FORBIDDEN = "Forbidden"
+    UNAUTHORIZED = "Unauthorized"
+    CHECKPOINT_CORRUPT = "CheckpointCorrupt"
+    API_SERVER_ERROR = "APIServerError"
+    CONNECTION_FAILED = "ConnectionFailed"
+    INTERNAL_ERROR = "InternalError"
+    DELIVERING = "Delivering"
+    SUSPENDED = "Suspended"
+    SERVER_UNREACHABLE = "ServerUnreachable"
+    SERVER_OVERLOADED = "ServerOverloaded"
+    CREDENTIALS_UNAVAILABLE = "CredentialsUnavailable"
+    BINDINGS_FOUND = "BindingsFound"
+    NO_BINDINGS = "NoBindings"
+    LIST_FAILED = "ListFailed"
+
+
+REASONS: Final[dict[str, dict[str, tuple[Reason, ...]]]] = {
+    "Accepted": {
+        "True": (Reason.ACCEPTED,),
+        "False": (Reason.INVALID_SPEC,),
+        "Unknown": (Reason.PENDING,),
+    },
+    "Authorized": {
+        "True": (Reason.AUTHORIZED,),
+        "False": (Reason.DENIED, Reason.SERVER_NOT_ALLOWED),
+        "Unknown": (Reason.PENDING,),
+    },
+    "Watching": {
+        "True": (Reason.WATCHING,),
+        "False": (
+            Reason.KIND_NOT_FOUND, Reason.NOT_WATCHABLE, Reason.NAMESPACES_FORBIDDEN, Reason.DENIED,
+            Reason.INVALID_SELECTOR, Reason.FORBIDDEN, Reason.UNAUTHORIZED, Reason.CHECKPOINT_CORRUPT,
+            Reason.API_SERVER_ERROR, Reason.CONNECTION_FAILED, Reason.INTERNAL_ERROR,
+        ),
+        "Unknown": (Reason.STARTING, Reason.PENDING),
+    },
+    "Bound": {
+        "True": (Reason.BINDINGS_FOUND,),
+        "False": (Reason.NO_BINDINGS,),
+        "Unknown": (Reason.PENDING, Reason.LIST_FAILED),
+    },
+    "Delivering": {
+        "True": (Reason.DELIVERING,),
+        "False": (
+            Reason.SUSPENDED, Reason.SERVER_UNREACHABLE, Reason.SERVER_OVERLOADED, Reason.UNAUTHORIZED,
+            Reason.FORBIDDEN, Reason.CREDENTIALS_UNAVAILABLE,
+        ),
+        "Unknown": (Reason.PENDING,),
+    },
+}  # fmt: skip
+"""The reasons of each condition but Ready, by status. Ready has those of its gates, and its own."""
 
 GATES = ("Accepted", "Authorized", "Watching", "Delivering")
 """What Ready is made of, in the order in which a failure explains the next."""
@@ -20,7 +93,7 @@ class Fact(NamedTuple):
 
     type: str
     ok: bool | None
-    reason: str
+    reason: Reason
     message: str = ""
 
 
@@ -30,10 +103,10 @@ def ready(facts: Iterable[Fact]) -> Fact:
     for gate in GATES:
         fact = known.get(gate)
         if fact is None:
-            return Fact("Ready", None, "Pending", f"{gate} is not known yet")
+            return Fact("Ready", None, Reason.PENDING, f"{gate} is not known yet")
         if fact.ok is not True:
             return Fact("Ready", False if fact.ok is False else None, fact.reason, fact.message)
-    return Fact("Ready", True, "Ready", "")
+    return Fact("Ready", True, Reason.READY)
 
 
 def conditions(
@@ -55,5 +128,19 @@ def conditions(
         previous = old.get(fact.type)
         kept = previous is not None and previous.status == status
         moved = previous.last_transition_time if kept and previous is not None else now
-        result.append(Condition(fact.type, status, fact.reason, fact.message, generation, moved))
+        result.append(Condition(fact.type, status, str(fact.reason), fact.message, generation, moved))
     return tuple(result)
+
+
+def event_of(condition: Condition) -> Literal["Normal", "Warning"] | None:
+    """Of which type the Kubernetes Event is that tells people of this condition; None when none does.
+
+    What is not good is told, and that all is watched; what is only not known yet is not. Ready repeats another one.
+    """
+    if condition.type == "Ready":
+        return None
+    if condition.status == "False":
+        return "Normal" if condition.reason == Reason.SUSPENDED else "Warning"
+    if condition.reason == Reason.LIST_FAILED:
+        return "Warning"
+    return "Normal" if condition.reason == Reason.WATCHING else None

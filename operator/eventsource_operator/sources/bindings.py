@@ -7,13 +7,19 @@ import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from eventsource_operator.argo.errors import ArgoError
+from eventsource_operator.argo.errors import ArgoError, Forbidden, Unauthorized
 from eventsource_operator.delivery.endpoint import Endpoint, EndpointKey
 from eventsource_operator.delivery.sender import CredentialsError
 
+_FAILED_SECONDS = 5.0
+"""How long a listing that failed counts: shared by all who ask at once, and soon tried again."""
+
 
 class Listing(NamedTuple):
-    """What a listing found, or why it failed (``error``); ``at`` is wall clock, ``taken`` monotonic, seconds."""
+    """What a listing found, or why it failed and what to do (``error``); ``at`` is wall clock, ``taken`` monotonic.
+
+    Both times in seconds.
+    """
 
     names: tuple[str, ...]
     namespaces: frozenset[str]
@@ -50,8 +56,10 @@ class BindingsBoard:
         entry = self._entries.setdefault(key, _Entry(asyncio.Lock()))
         async with entry.lock:
             known = entry.listing
-            if known is not None and time.monotonic() - known.taken < max_age:
-                return known
+            if known is not None:
+                good = min(max_age, _FAILED_SECONDS) if known.error else max_age
+                if time.monotonic() - known.taken < good:
+                    return known
             entry.listing = await self._list(endpoint, key)
             return entry.listing
 
@@ -68,5 +76,16 @@ class BindingsBoard:
                 names.append(binding.name)
                 namespaces.add(binding.namespace)
         except (ArgoError, CredentialsError) as failure:
-            error = str(failure)
+            error = f"{key.endpoint.url}: {failure}; {_remedy(failure, key.namespace)}"
         return Listing(tuple(sorted(names)), frozenset(namespaces), time.time(), time.monotonic(), error)
+
+
+def _remedy(failure: ArgoError | CredentialsError, namespace: str) -> str:
+    if isinstance(failure, Forbidden):
+        where = f"in namespace {namespace}" if namespace else "in all namespaces"
+        return f"grant list workfloweventbindings.argoproj.io {where} to whom the token belongs"
+    if isinstance(failure, Unauthorized):
+        return "renew the token"
+    if isinstance(failure, CredentialsError):
+        return "create it, or give the operator the right to get it"
+    return "see why the server is away; it is tried again by itself"

@@ -15,7 +15,7 @@ from eventsource_operator.api.checkpoint import CheckpointError
 from eventsource_operator.api.eventsource import EventSource, SpecError
 from eventsource_operator.api.status import Status
 from eventsource_operator.argo.errors import ArgoError
-from eventsource_operator.core.conditions import Fact
+from eventsource_operator.core.conditions import Fact, Reason
 from eventsource_operator.core.event import EventBuilder
 from eventsource_operator.core.ledger import LedgerError
 from eventsource_operator.delivery.sender import CredentialsError, Sender
@@ -25,6 +25,7 @@ from eventsource_operator.sources.following import follow, leave
 from eventsource_operator.sources.ledgerbook import LedgerBook
 from eventsource_operator.sources.plan import Compiled, Plan, compile_spec, make_plan, policy_of
 from eventsource_operator.sources.replay import replay
+from eventsource_operator.sources.report import trouble_of
 from eventsource_operator.sources.servers import ServerRefusedError
 from eventsource_operator.sources.services import Services
 from eventsource_operator.sources.source import Source
@@ -36,6 +37,9 @@ _log = logging.getLogger(__name__)
 
 _AGAIN = 2.0
 """Seconds after which something that failed is tried again: a kind that appears must be seen soon."""
+
+_RELIST = 10.0
+"""Seconds after which bindings that could not be listed are asked for again, if the resync is not sooner."""
 
 _ROOM = 0.5
 """Seconds between looks whether a source that had to stop reading may begin again."""
@@ -100,12 +104,12 @@ class SourceLoop:
             try:
                 await self._reconcile()
             except KubeError as error:
-                self.state.trouble = ("APIServerError", f"the Kubernetes API did not answer: {error.message}")
+                self.state.trouble = trouble_of(error)
                 self._again_at = time.monotonic() + _AGAIN
             except Exception:  # noqa: BLE001 - a bug in one source must not end the others; it is logged and shown
                 _log.exception("a pass failed in an unforeseen way", extra={"source": source.name})
                 self.state.trouble = (
-                    "InternalError",
+                    Reason.INTERNAL_ERROR,
                     "a pass failed in an unforeseen way, see the operator's log",
                 )
                 self._again_at = time.monotonic() + 5 * _AGAIN
@@ -179,9 +183,9 @@ class SourceLoop:
         if self._spec_error is not None:
             self._compiled_for = obj
             failed, self._spec_error = self._spec_error, None
-            self.state.accepted = Fact("Accepted", False, "InvalidSpec", str(failed))
+            self.state.accepted = Fact("Accepted", False, Reason.INVALID_SPEC, str(failed))
             return False
-        self.state.accepted = Fact("Accepted", True, "Accepted", "")
+        self.state.accepted = Fact("Accepted", True, Reason.ACCEPTED)
         self._compiled_for = obj
         self._replan = True
         return True
@@ -203,7 +207,7 @@ class SourceLoop:
                 f"EventSourceCheckpoints: kubectl -n {self.obj.namespace} delete evsc -l "
                 f"{SOURCE_UID_LABEL}={self.obj.uid}"
             )
-            self.state.trouble = ("CheckpointCorrupt", message)
+            self.state.trouble = (Reason.CHECKPOINT_CORRUPT, message)
             self.source.warn("CheckpointCorrupt", message)
             self._again_at = time.monotonic() + 10 * _AGAIN
             return False
@@ -265,7 +269,10 @@ class SourceLoop:
             spec.field_selector,
             spec.resync_seconds * 0.8,
         )
-        self.source.metrics.bindings.set(len(self.state.listing.names))
+        if self.state.listing.error:  # seen to be mended before the next resync; how many listen is not known
+            self._resync_at = min(self._resync_at, time.monotonic() + _RELIST)
+        else:
+            self.source.metrics.bindings.set(len(self.state.listing.names))
 
     # ------------------------------------------------------------- checkpoint
     async def _save_forever(self) -> None:

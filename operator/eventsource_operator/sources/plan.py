@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from eventsource_operator.api.eventsource import EventSource, LabelSelector, SpecError
 from eventsource_operator.core.cel import CelError, Expression, compile_expression
+from eventsource_operator.core.conditions import Reason
 from eventsource_operator.core.selectors import compile_labels, parse_label_selector_string
 from eventsource_operator.core.target import Target
 from eventsource_operator.delivery.sender import Policy
@@ -33,7 +34,7 @@ class Plan:
     """What to read, by checkpoint key, and what cannot be read or sent and why (``problems`` by target index)."""
 
     feeds: dict[str, tuple[Target, Feed]] = field(default_factory=dict)
-    problems: dict[int, tuple[str, str]] = field(default_factory=dict)
+    problems: dict[int, tuple[Reason, str]] = field(default_factory=dict)
     namespaces: dict[int, int] = field(default_factory=dict)
     denials: list[str] = field(default_factory=list)
     send_denied: bool = False
@@ -110,12 +111,19 @@ async def make_plan(
             plan.denials.append(answer)
             plan.send_denied = True
     for target in compiled.targets:
+        at = f"spec.watch[{target.index}]"
         try:
             resource = await discovery.resolve(target.spec.api_version, target.spec.kind)
-        except (KindNotFound, NotWatchable) as error:
-            reason = "KindNotFound" if isinstance(error, KindNotFound) else "NotWatchable"
-            plan.problems[target.index] = (reason, f"spec.watch[{target.index}].kind: {error.message}")
+        except KindNotFound as error:
+            plan.problems[target.index] = (Reason.KIND_NOT_FOUND, f"{at}.kind: {error.message}")
             continue
+        except NotWatchable as error:
+            message = f"{at}.kind: {error.message}; choose another kind"
+            plan.problems[target.index] = (Reason.NOT_WATCHABLE, message)
+            continue
+        except KubeError as error:
+            error.message = f"{at}.kind: whether {target.label} is served is not known: {error.message}"
+            raise
         namespaces = [""]
         if resource.namespaced:
             try:
@@ -123,8 +131,9 @@ async def make_plan(
             except KubeError as error:
                 if error.transient:
                     raise
-                where = f"spec.watch[{target.index}].namespaces.selector"
-                plan.problems[target.index] = ("NamespacesForbidden", f"{where}: {error.message}")
+                remedy = "let the operator list and watch namespaces, or use namespaces.names"
+                message = f"{at}.namespaces.selector: {error.message}; {remedy}"
+                plan.problems[target.index] = (Reason.NAMESPACES_FORBIDDEN, message)
                 continue
         plan.namespaces[target.index] = len(namespaces)
         wide = resource.namespaced and bool(target.spec.namespaces and target.spec.namespaces.selector)
@@ -134,7 +143,7 @@ async def make_plan(
             if answer is not None:
                 if not (wide and answer in plan.denials):
                     plan.denials.append(answer)
-                plan.problems[target.index] = ("Denied", answer)
+                plan.problems[target.index] = (Reason.DENIED, answer)
                 continue
             feed = Feed(resource, namespace, target.spec.field_selector)
             plan.feeds[_key(feed, plan)] = (target, feed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from eventsource_operator.core.conditions import Fact
+from eventsource_operator.core.conditions import Fact, Reason
 from eventsource_operator.sources.authorize import Reviews
 from eventsource_operator.sources.bindings import Listing
 from eventsource_operator.sources.plan import Compiled, Plan
@@ -26,11 +26,11 @@ class State:
         tracked: what the checkpoint holds, by key.
     """
 
-    accepted: Fact = field(default_factory=lambda: Fact("Accepted", None, "Pending", ""))
+    accepted: Fact = field(default_factory=lambda: Fact("Accepted", None, Reason.PENDING))
     compiled: Compiled | None = None
     reviews: Reviews = field(default_factory=Reviews)
     plan: Plan | None = None
-    trouble: tuple[str, str] | None = None
+    trouble: tuple[Reason, str] | None = None
     refused: str = ""
     listing: Listing | None = None
     tracked: dict[str, Tracked] = field(default_factory=dict)

@@ -9,11 +9,11 @@ from typing import Final
 
 from eventsource_operator.api.eventsource import EventSource
 from eventsource_operator.api.status import Status
-from eventsource_operator.core.conditions import Fact
+from eventsource_operator.core.conditions import event_of
 from eventsource_operator.kube.discovery import Resource
 from eventsource_operator.kube.errors import KubeError
 from eventsource_operator.kube.status import apply_status
-from eventsource_operator.sources.report import bound, build_status, delivering, watching
+from eventsource_operator.sources.report import build_status
 from eventsource_operator.sources.source import Source
 from eventsource_operator.sources.state import State
 
@@ -46,7 +46,6 @@ class Teller:
             if wait > 0:
                 await asyncio.sleep(wait)
             self.source.changed.clear()
-            self._told_at = time.monotonic()
             try:
                 await self.tell()
             except KubeError as error:
@@ -56,60 +55,33 @@ class Teller:
     async def tell(self) -> None:
         """Writes the status when it differs from what was written last."""
         source = self.source
-        facts = self._facts()
-        status = build_status(
-            self.obj,
-            source,
-            facts,
-            compiled=self._state.compiled,
-            plan=self._state.plan,
-            listing=self._state.listing,
-            before=self._written,
-            server=source.sender.endpoint.key.url if source.sender is not None else "",
-        )
+        server = source.sender.endpoint.key.url if source.sender is not None else ""
+        status = build_status(self.obj, source, self._state, before=self._written, server=server)
         source.metrics.pending.set(source.pending)
         self._announce(status)
         if status == self._written or not self.services.may_send():
             return
-        if await apply_status(
-            self.services.client, RESOURCE, self.obj.namespace, self.obj.name, status.to_dict()
-        ):
-            self._written = status
-
-    def _facts(self) -> list[Fact]:
-        authorized = Fact("Authorized", None, "Pending", "")
-        if self._state.refused:
-            authorized = Fact("Authorized", False, "ServerNotAllowed", self._state.refused)
-        elif self._state.plan is not None:
-            denials = self._state.plan.denials
-            authorized = Fact(
-                "Authorized", not denials, "Denied" if denials else "Authorized", "; ".join(denials)
+        try:
+            exists = await apply_status(
+                self.services.client, RESOURCE, self.obj.namespace, self.obj.name, status.to_dict()
             )
-        watch = watching(self.source, self._state.compiled, self._state.plan, self._state.trouble)
-        if watch.ok and not self._state.stored:
-            watch = Fact("Watching", None, "Starting", "the first position is not stored yet")
-        return [
-            self._state.accepted,
-            authorized,
-            watch,
-            bound(self._state.listing, self.obj.event_namespace),
-            delivering(self.source),
-        ]
+        finally:  # from the end: the next one must not reach the server sooner than that
+            self._told_at = time.monotonic()
+        if exists:
+            self._written = status
 
     def _announce(self, status: Status) -> None:
         """Kubernetes Events for what changed; the recorder bounds their rate."""
         source = self.source
         for condition in status.conditions:
             said = f"{condition.status}/{condition.reason}"
-            if condition.type == "Ready" or self._said.get(condition.type) == said:
+            if self._said.get(condition.type) == said:
                 continue
             self._said[condition.type] = said
-            if condition.type == "Watching" and condition.status == "True":
-                source.note("Watching", "every watch is open", action=condition.type)
-            elif condition.reason == "Suspended":
-                source.note(condition.reason, condition.message, action=condition.type)
-            elif condition.status == "False":
-                source.warn(condition.reason, condition.message, action=condition.type)
+            kind = event_of(condition)
+            if kind is not None:
+                tell = source.note if kind == "Normal" else source.warn
+                tell(condition.reason, condition.message or "every watch is open", action=condition.type)
         last = status.deliveries.last
         if last is not None and self._said.get("delivered") != last.id:
             self._said["delivered"] = last.id
