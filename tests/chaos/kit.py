@@ -1,54 +1,50 @@
 """The operator as a process that can be killed, and what must hold between what was written and what arrived."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
+import re
 import time
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 
+from eventsource_operator.api.checkpoint import Head, parse_checkpoint
+from tests.support import running_operator
 from tests.support.controlplane import wait_for
 from tests.support.recorder import Received, Recorder
+from tests.support.running_operator import SOURCES
 from tests.support.writer import Change
 from tools.controlplane.plane import ControlPlane
 
 NAMESPACE = "chaos"
-STOP_SECONDS = 40.0
+QUIET_SECONDS = 1.5
+LATE_SECONDS = 0.5
+"""What was under way at a kill may still lie in a socket: the recorder notes it a little later."""
+STARTS_SECONDS = 30.0
+
+Named = tuple[str, str, int]
+"""Type, uid and version of a change."""
+State = tuple[bool, str, int]
+"""Whether it is a deletion, uid and version: what a change leaves, whatever an event calls it."""
 
 
-class Operator:
-    """The operator as a user runs it, without leader election: a killed leader's lease would have to expire first."""
+class Operator(running_operator.Operator):
+    """The operator of the chaos namespace; what is left of it is killed at the end."""
 
     def __init__(self, plane: ControlPlane, sink: str, folder: Path) -> None:
-        token = folder / "argo.token"
-        token.write_text("made-up", encoding="utf-8")
-        self.log = folder / "operator.log"
-        self._command = [sys.executable, "-m", "eventsource_operator", "run", "--namespace", NAMESPACE]
-        self._command += ["--argo-server", sink, "--metrics-port", "0", "--no-leader-elect"]
-        self._env = {
-            **os.environ,
-            "KUBECONFIG": str(plane.kubeconfig),
-            "POD_NAMESPACE": NAMESPACE,
-            "EVENTSOURCE_OPERATOR_ARGO_TOKEN_FILE": str(token),
-        }
-        self._child: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
+        super().__init__(plane, sink, folder, namespaces=(NAMESPACE,))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.kill()
+        if self.running:
+            self.kill()
 
     @property
     def running(self) -> bool:
@@ -58,33 +54,36 @@ class Operator:
     @property
     def resident(self) -> float:
         """MiB of resident memory."""
-        assert self._child is not None
-        for line in Path(f"/proc/{self._child.pid}/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmRSS"):
-                return int(line.split()[1]) / 1024
-        return 0.0
+        text = Path(f"/proc/{self._running().pid}/status").read_text(encoding="utf-8")
+        return int(re.findall(r"^VmRSS:\s+(\d+)", text, re.MULTILINE)[0]) / 1024
 
-    def start(self) -> None:
-        """Starts it; does not wait."""
-        with self.log.open("ab") as out:
-            self._child = subprocess.Popen(self._command, env=self._env, stdout=out, stderr=out)
+    @property
+    def metrics_url(self) -> str:
+        """Where the process that runs now tells its metrics."""
+        ports = re.findall(r"health and metrics on port (\d+)", self.log.read_text(encoding="utf-8"))
+        assert ports, self.tail()
+        return f"http://127.0.0.1:{ports[-1]}/metrics"
 
-    def kill(self) -> None:
-        """SIGKILL: nothing of it runs any more."""
-        self._end(signal.SIGKILL)
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of those samples that have these labels; 0 when there are none."""
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.get(self.metrics_url, timeout=10)
+        answer.raise_for_status()
+        samples = [one for family in text_string_to_metric_families(answer.text) for one in family.samples]
+        return sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items())
 
-    def stop(self) -> int:
-        """SIGTERM; the exit code."""
-        return self._end(signal.SIGTERM)
+    @property
+    def expired(self) -> float:
+        """How often the API server had forgotten what the watch of the ConfigMaps asked for (410)."""
+        return self.metric(
+            "eventsource_operator_watch_restarts_total", resource="configmaps", reason="Expired"
+        )
 
-    def _end(self, number: signal.Signals) -> int:
-        assert self._child is not None
-        self._child.send_signal(number)
-        return self._child.wait(STOP_SECONDS)
-
-    def tail(self) -> str:
-        """The end of its log, beside a failure."""
-        return self.log.read_text(encoding="utf-8", errors="replace")[-4000:]
+    @property
+    def retried(self) -> float:
+        """How many retries of events were used up."""
+        return self.metric("eventsource_operator_deliveries_total", result="retried")
 
 
 def new_source(plane: ControlPlane, **delivery: Any) -> None:
@@ -97,115 +96,260 @@ def new_source(plane: ControlPlane, **delivery: Any) -> None:
 
 def status(plane: ControlPlane) -> dict[str, Any]:
     """The source's status."""
-    text = plane.kubectl("--namespace", NAMESPACE, "get", "eventsources", "source", "-o", "json")
-    found: dict[str, Any] = json.loads(text).get("status", {})
+    path = f"{SOURCES}/namespaces/{NAMESPACE}/eventsources/source"
+    found: dict[str, Any] = plane.api.request("GET", path).get("status", {})
     return found
+
+
+def conditions(plane: ControlPlane) -> dict[str, str]:
+    """Type and status of the source's conditions."""
+    return {each["type"]: each["status"] for each in status(plane).get("conditions", [])}
 
 
 def until_watching(plane: ControlPlane, operator: Operator) -> None:
     """Waits until a change from now on counts."""
 
     def watching() -> bool:
-        conditions = {c["type"]: c["status"] for c in status(plane).get("conditions", [])}
-        return conditions.get("Watching") == "True"
+        return conditions(plane).get("Watching") == "True"
 
-    wait_for(watching, 30, "the source watches", operator.tail)
+    wait_for(watching, STARTS_SECONDS, "the source watches", operator.tail)
+
+
+def lasting(seconds: float, look: Callable[[], object]) -> None:
+    """Keeps a fault up for this long and looks at something meanwhile."""
+    ends = time.monotonic() + seconds
+
+    def over() -> bool:
+        look()
+        return time.monotonic() >= ends
+
+    wait_for(over, seconds + 10, "the end of the fault")
+
+
+def until_more(recorder: Recorder, more: int, operator: Operator, timeout: float = 20) -> None:
+    """Waits for this many further events."""
+    count = len(recorder.received)
+    wait_for(
+        lambda: len(recorder.received) >= count + more, timeout, f"{more} more deliveries", operator.tail
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A span of the monotonic clock about which the API server could not tell the operator state by state."""
+
+    began: float
+    ended: float
+
+    def holds(self, change: Change) -> bool:
+        """Whether the change was acknowledged within it."""
+        return self.began <= change.at <= self.ended
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """What the checkpoint said when the operator was killed."""
+
+    at: float
+    position: int
+    done: frozenset[str]
+
+    def may_repeat(self, event: Received) -> bool:
+        """Whether the event was in flight or acknowledged since the position was written (guarantee G2)."""
+        return (
+            event.at <= self.at + LATE_SECONDS
+            and (event.version > self.position or not event.version)
+            and event.id not in self.done
+        )
+
+
+def killed(plane: ControlPlane, operator: Operator) -> Kill:
+    """Kills the operator (SIGKILL) and reads the position from which the next one goes on."""
+    operator.kill()
+    at = time.monotonic()
+    path = f"{SOURCES}/namespaces/{NAMESPACE}/eventsourcecheckpoints"
+    parts = [parse_checkpoint(each) for each in plane.api.request("GET", path)["items"]]
+    (target,) = (target for part in parts if isinstance(part, Head) for target in part.targets)
+    return Kill(at, int(target.position), frozenset(target.done))
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How what arrived compares with what was written."""
+    """How what arrived compares with what was written.
+
+    Attributes:
+        written: changes.
+        lost: changes that had to arrive and did not.
+        skipped: states that did not arrive, and need not (G4).
+        strange: events of changes that nobody made, or of another type than the change.
+        clashes: ids of two different changes.
+        split: changes that came under more than one id.
+        disorder: changes that arrived before an earlier one of the same object.
+        duplicates: events beyond the first of each change.
+        bound: how many the kills may explain (G2).
+        unexplained: events that came more often than the kills explain.
+    """
 
     written: int
     lost: list[Change]
+    skipped: int
+    strange: list[Received]
     clashes: list[str]
+    split: list[State]
     disorder: list[str]
     duplicates: int
-    split: list[tuple[str, str, int]]
-    """Changes that came under more than one id."""
+    bound: int
+    unexplained: list[str]
 
     def __str__(self) -> str:
         return (
-            f"{self.written} changes, {len(self.lost)} lost, {self.duplicates} duplicates, "
-            f"{len(self.clashes)} ids of two changes, {len(self.split)} changes with two ids, "
-            f"{len(self.disorder)} out of order"
+            f"{self.written} changes, {len(self.lost)} lost, {self.skipped} states skipped, "
+            f"{len(self.disorder)} out of order, {len(self.clashes)} ids of two changes, "
+            f"{len(self.split)} changes with two ids, {len(self.strange)} strange, "
+            f"{self.duplicates} duplicates (at most {self.bound})"
         )
 
+    def check(self, evidence: str = "", *, repeats: int = 0) -> None:
+        """Asserts what always holds.
 
-def identity(event: Received) -> tuple[str, str, int]:
-    """What tells a change from every other; a deletion's version is not known to the writer."""
+        Args:
+            evidence: shown beside a failure.
+            repeats: so often was an answer lost on the way: each is sent again, beyond what the kills explain.
+        """
+        for name in ("lost", "strange", "clashes", "split", "disorder"):
+            found = getattr(self, name)
+            assert not found, f"{name}: {self}: {found[:10]}\n{evidence}"
+        assert repeats or not self.unexplained, f"{self}: {self.unexplained[:10]}\n{evidence}"
+        assert self.duplicates <= self.bound + repeats, str(self)
+
+
+def named(event: Received) -> Named:
+    """What tells an event's change from every other; a deletion's version is not known to the writer."""
     return event.type, event.uid, 0 if event.type == "Deleted" else event.version
 
 
-def compare(changes: Iterable[Change], received: list[Received]) -> Verdict:
-    """Per change and per object, every intermediate state counted."""
+def state(of: Change | Received) -> State:
+    """What it left."""
+    deleted = of.type == "Deleted"
+    return deleted, of.uid, 0 if deleted else of.version
+
+
+def compare(
+    changes: Iterable[Change], received: list[Received], gaps: Sequence[Gap] = (), kills: Sequence[Kill] = ()
+) -> Verdict:
+    """Per change and per object, every intermediate state counted but those that a gap may hide.
+
+    Args:
+        changes: what was written, in order per object.
+        received: what arrived, in order.
+        gaps: when the API server's history was lost: there the newest state of each object and each deletion of
+            an object that was ever told of must arrive, states between need not (G4).
+        kills: of the operator.
+    """
     written = list(changes)
-    by_id: dict[str, set[tuple[str, str, int]]] = defaultdict(set)
-    ids: dict[tuple[str, str, int], set[str]] = defaultdict(set)
-    first: dict[tuple[str, str, int], int] = {}
+    first: dict[State, Received] = {}
+    by_id: dict[str, set[Named]] = defaultdict(set)
+    ids: dict[State, set[str]] = defaultdict(set)
     for event in received:
-        by_id[event.id].add(identity(event))
-        ids[identity(event)].add(event.id)
-        first.setdefault(identity(event), event.number)
+        first.setdefault(state(event), event)
+        by_id[event.id].add(named(event))
+        ids[state(event)].add(event.id)
+    missing = [change for change in written if state(change) not in first]
+    skipped = _excused(written, first, gaps)
+    copies = Counter(event.id for event in received)
+    allowed = Counter(event.id for event in first.values() for kill in kills if kill.may_repeat(event))
     return Verdict(
         written=len(written),
-        lost=[change for change in written if change.identity not in first],
-        clashes=[id_ for id_, changes_ in by_id.items() if len(changes_) > 1],
+        lost=[change for change in missing if state(change) not in skipped],
+        skipped=len(skipped),
+        strange=_strange(written, first, skipped),
+        clashes=[id_ for id_, of in by_id.items() if len(of) > 1],
+        split=[of for of, names in ids.items() if len(names) > 1],
         disorder=_disorder(written, first),
         duplicates=len(received) - len(first),
-        split=[change for change, names in ids.items() if len(names) > 1],
+        bound=allowed.total(),
+        unexplained=[id_ for id_, count in copies.items() if count - 1 > allowed[id_]],
     )
 
 
-def _disorder(written: list[Change], first: dict[tuple[str, str, int], int]) -> list[str]:
+def _excused(written: list[Change], first: dict[State, Received], gaps: Sequence[Gap]) -> set[State]:
+    """Missing states that a newer one within the same gap stands for, and objects whose whole life lies in one."""
+    lives: dict[str, list[Change]] = defaultdict(list)
+    for change in written:
+        lives[change.uid].append(change)
+    excused: set[State] = set()
+    for life in lives.values():
+        unseen = not any(state(change) in first for change in life)
+        for gap in gaps:
+            if unseen and life[-1].type == "Deleted" and all(map(gap.holds, life)):
+                excused.update(map(state, life))
+            excused.update(
+                state(change)
+                for change, newer in pairwise(life)
+                if state(change) not in first and gap.holds(change) and gap.holds(newer)
+            )
+    return excused
+
+
+def _strange(written: list[Change], first: dict[State, Received], skipped: set[State]) -> list[Received]:
+    """Of no change; or not of its type, but for an object whose creation was skipped: its first state is Added."""
+    types = {state(change): change.type for change in written}
+    unborn = {change.uid for change in written if change.type == "Added" and state(change) in skipped}
+    wrong = []
+    for of, event in first.items():
+        begins = event.type == "Added" and event.uid in unborn and types.get(of) == "Modified"
+        if event.type != types.get(of) and not begins:
+            wrong.append(event)
+        if begins:
+            unborn.discard(event.uid)
+    return wrong
+
+
+def _disorder(written: list[Change], first: dict[State, Received]) -> list[str]:
     """Changes that arrived before an earlier one of the same object."""
     latest: dict[str, int] = {}
     wrong = []
     for change in written:
-        at = first.get(change.identity)
-        if at is None:
+        event = first.get(state(change))
+        if event is None:
             continue
-        if at < latest.get(change.key, -1):
+        if event.number < latest.get(change.key, -1):
             wrong.append(f"{change.type} {change.key} {change.version}")
-        latest[change.key] = max(at, latest.get(change.key, -1))
+        latest[change.key] = max(event.number, latest.get(change.key, -1))
     return wrong
 
 
-def settled(changes: list[Change], recorder: Recorder, operator: Operator, timeout: float) -> Verdict:
+def settled(
+    changes: list[Change],
+    recorder: Recorder,
+    operator: Operator,
+    timeout: float,
+    *,
+    gaps: Sequence[Gap] = (),
+    kills: Sequence[Kill] = (),
+    repeats: Callable[[], int] = int,
+) -> Verdict:
     """Waits until nothing is missing, then until nothing arrives any more; asserts what always holds."""
-    deadline = time.monotonic() + timeout
-    verdict = compare(changes, list(recorder.received))
-    while verdict.lost and time.monotonic() < deadline:
-        time.sleep(0.3)
-        verdict = compare(changes, list(recorder.received))
+
+    def complete() -> bool:
+        return not compare(changes, list(recorder.received), gaps, kills).lost
+
+    wait_for(
+        complete, timeout, "every change to arrive",
+        lambda: f"{compare(changes, list(recorder.received), gaps, kills).lost[:10]}\n{operator.tail()}",
+    )  # fmt: skip
     quiet(recorder)
-    verdict = compare(changes, list(recorder.received))
-    assert not verdict.lost, f"{verdict}: {verdict.lost[:10]}\n{operator.tail()}"
-    assert not verdict.clashes, f"{verdict}: {verdict.clashes[:10]}"
-    assert not verdict.split, f"{verdict}: {verdict.split[:10]}"
-    assert not verdict.disorder, f"{verdict}: {verdict.disorder[:10]}"
+    verdict = compare(changes, list(recorder.received), gaps, kills)
+    verdict.check(operator.tail(), repeats=repeats())
     return verdict
 
 
-def quiet(recorder: Recorder, seconds: float = 1.5) -> None:
+def quiet(recorder: Recorder, seconds: float = QUIET_SECONDS) -> None:
     """Waits until nothing has arrived for a while: a duplicate would come within it."""
-    count, since = len(recorder.received), time.monotonic()
-    while time.monotonic() - since < seconds:
-        time.sleep(0.1)
-        if len(recorder.received) != count:
-            count, since = len(recorder.received), time.monotonic()
+    began = time.monotonic()
 
+    def still() -> bool:
+        last = recorder.received[-1].at if recorder.received else began
+        return time.monotonic() - max(began, last) >= seconds
 
-def final_states(plane: ControlPlane) -> dict[str, tuple[str, int]]:
-    """Object → uid and version as the API server has them now."""
-    with requests.Session() as session:
-        session.trust_env = False
-        answer = session.get(
-            f"{plane.server}/api/v1/namespaces/{NAMESPACE}/configmaps",
-            headers={"Authorization": f"Bearer {plane.admin_token}"},
-            verify=str(plane.ca),
-            timeout=10,
-        )
-    answer.raise_for_status()
-    metas = [item["metadata"] for item in answer.json()["items"]]
-    return {m["name"]: (m["uid"], int(m["resourceVersion"])) for m in metas if m["name"].startswith("cm-")}
+    wait_for(still, 120, "no event to arrive any more")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.conftest import Tell
-from tests.chaos.kit import NAMESPACE, Operator, new_source, settled, status, until_watching
+from tests.chaos.kit import NAMESPACE, Operator, lasting, new_source, settled, status, until_watching
 from tests.support.controlplane import wait_for
 from tests.support.recorder import Fault, Recorder
 from tests.support.writer import Writer
@@ -49,11 +49,8 @@ def test_an_outage_costs_no_event(
         with Writer(own_plane, NAMESPACE, int(OUTAGE_SECONDS * 60), rate=50) as writer:
             wait_for(lambda: recorder.received, 10, "a first delivery", operator.tail)
             go_down(recorder)
-            ends = time.monotonic() + OUTAGE_SECONDS
-            most = 0.0
-            while time.monotonic() < ends:
-                most = max(most, operator.resident)
-                time.sleep(0.2)
+            resident: list[float] = []
+            lasting(OUTAGE_SECONDS, lambda: resident.append(operator.resident))
             before, back = len(recorder.received), time.monotonic()
             return_(recorder)
             if way == "hung":
@@ -64,9 +61,13 @@ def test_an_outage_costs_no_event(
             writer.join()
             changes = writer.changes
         verdict = settled(changes, recorder, operator, 40)
-        most = max(most, operator.resident)
-        tell(f"away {OUTAGE_SECONDS:.0f} s, first delivery {after:.2f} s after; {most:.0f} MiB; {verdict}")
+        most, retried = max(*resident, operator.resident), operator.retried
+        tell(
+            f"away {OUTAGE_SECONDS:.0f} s, first delivery {after:.2f} s after; {most:.0f} MiB, "
+            f"{retried:.0f} retries; {verdict}"
+        )
         no_failure(own_plane)
+    assert retried == 0
     assert after <= RETURN_SECONDS
     assert most < RESIDENT_MIB
 
@@ -81,7 +82,7 @@ def test_a_reset_after_processing_repeats_the_same_id(
         with Writer(own_plane, NAMESPACE, 400, rate=60) as writer:
             writer.join()
             changes = writer.changes
-        verdict = settled(changes, recorder, operator, 60)
+        verdict = settled(changes, recorder, operator, 60, repeats=lambda: recorder.faults[Fault.RESET])
         no_failure(own_plane)
     tell(f"{recorder.faults[Fault.RESET]} resets: {verdict}")
     assert recorder.faults[Fault.RESET] > 20
@@ -106,4 +107,3 @@ def test_shedding_and_transient_dispatch_errors_cost_no_event(
     tell(f"{shown}: {verdict}")
     assert recorder.faults[Fault.SHED] > 10
     assert recorder.faults[Fault.DISPATCH] > 10
-    assert verdict.duplicates == 0

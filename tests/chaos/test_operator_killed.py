@@ -1,56 +1,55 @@
-"""SIGKILL of the operator at random moments while a writer works."""
+"""SIGKILL of the operator at random moments while a writer works.
 
+`CHAOS_ROUNDS=20 ./dev test chaos -k kills` repeats it, each round with moments of its own.
+"""
+
+import os
 import random
 import time
+from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.chaos.conftest import Tell
-from tests.chaos.kit import NAMESPACE, Operator, new_source, settled, until_watching
+from tests.chaos.kit import NAMESPACE, Kill, Operator, killed, new_source, settled, until_watching
+from tests.support.controlplane import wait_for
 from tests.support.recorder import Recorder
 from tests.support.writer import Writer
 from tools.controlplane.plane import ControlPlane
 
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS") or "1")
 KILLS = 22
 CHANGES = 2000
 SPAN_SECONDS = (1.2, 3.8)
 """Between start and kill: before it watches, while it catches up, while it sends."""
-IN_FLIGHT = 64
-"""`delivery.maxConcurrency`: what one process can have under way."""
-POSITION_SECONDS = 2.0
-"""The position is written at most this often (contract)."""
+RATE = CHANGES / (KILLS * sum(SPAN_SECONDS) / 2)
+"""The pace makes the writer work through all the kills."""
 
 
+@pytest.mark.parametrize("number", range(ROUNDS))
 def test_nothing_is_lost_by_kills(
-    own_plane: ControlPlane, recorder: Recorder, tmp_path: Path, tell: Tell
+    number: int, own_plane: ControlPlane, recorder: Recorder, tmp_path: Path, tell: Tell
 ) -> None:
     new_source(own_plane)
-    chance = random.Random(5)
-    # the pace makes the writer work through all the kills
-    rate = CHANGES / (KILLS * sum(SPAN_SECONDS) / 2)
-    bound = 0
+    chance = random.Random(number)
+    kills: list[Kill] = []
     with Operator(own_plane, recorder.url, tmp_path) as operator:
         until_watching(own_plane, operator)
-        began = time.monotonic()
-        kills = 0
-        with Writer(own_plane, NAMESPACE, CHANGES, rate=rate) as writer:
-            while kills < KILLS:
+        with Writer(own_plane, NAMESPACE, CHANGES, rate=RATE) as writer:
+            for _ in range(KILLS):
                 time.sleep(chance.uniform(*SPAN_SECONDS))
                 assert operator.running, operator.tail()
-                operator.kill()
-                kills += 1
-                # what was acknowledged since the last position, which is at most 2 s old when something changes
-                recent = [e for e in recorder.received if e.at > time.monotonic() - POSITION_SECONDS - 1]
-                bound += len(recent) + IN_FLIGHT
+                kills.append(killed(own_plane, operator))
                 operator.start()
             writer.join()
             changes = writer.changes
-        took = time.monotonic() - began
-        verdict = settled(changes, recorder, operator, 60)
-    kinds = {kind: sum(c.type == kind for c in changes) for kind in ("Added", "Modified", "Deleted")}
-    tell(f"{kills} kills in {took:.0f} s: {verdict} (bound of duplicates {bound}); {kinds}")
+        verdict = settled(changes, recorder, operator, 60, kills=kills)
+    kinds = Counter(change.type for change in changes)
+    tell(f"{len(kills)} kills; {verdict}; {dict(kinds)}")
     assert len(changes) == CHANGES
     assert min(kinds.values()) > 50, "the writer must delete and create, too"
-    assert verdict.duplicates <= bound
+    assert len(kinds) == 3
 
 
 def test_a_clean_run_repeats_nothing(
@@ -60,12 +59,10 @@ def test_a_clean_run_repeats_nothing(
     with Operator(own_plane, recorder.url, tmp_path) as operator:
         until_watching(own_plane, operator)
         with Writer(own_plane, NAMESPACE, CHANGES) as writer:
-            while writer.running and len(writer.changes) < CHANGES // 2:
-                time.sleep(0.05)
+            wait_for(lambda: len(writer.changes) >= CHANGES // 2, 60, "half of the changes", operator.tail)
             assert operator.stop() == 0, operator.tail()
             operator.start()
             writer.join()
             changes = writer.changes
         verdict = settled(changes, recorder, operator, 40)
     tell(f"one clean restart under full speed: {verdict}")
-    assert verdict.duplicates == 0
