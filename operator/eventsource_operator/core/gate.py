@@ -24,19 +24,29 @@ class Gate:
         """Whether only probes pass."""
         return bool(self.reason)
 
-    def close(self, reason: str, message: str, now: float, retry_after: float | None = None) -> None:
+    def close(
+        self, reason: str, message: str, now: float, retry_after: float | None = None, *, sent_at: float
+    ) -> None:
         """A send failed for a reason that is not the event's: wait, longer after each failed probe.
 
-        A failure of a request that was sent before the door closed changes nothing but the message.
+        A failure of a request that was sent before the door closed changes nothing but the message: what is known
+        of the probe under way it does not tell.
+
+        Args:
+            reason: CamelCase, for the status.
+            message: what happened.
+            now: the time of the failure.
+            retry_after: seconds that the server asked for.
+            sent_at: when `passing` let the request through.
         """
         if not self.closed:
             self.closed_at = now
             self._pause = self._first
             self.next_probe = now + max(self._pause, retry_after or 0.0)
-        elif self.probing:
+        elif self._is_probe(sent_at):
             self._pause = min(self._pause * 2, self._most)
             self.next_probe = now + max(self._pause, retry_after or 0.0)
-        self.probing = False
+            self.probing = False
         self.reason = reason
         self.message = message
 
@@ -66,6 +76,13 @@ class Gate:
         if self.reason:
             self.probing = True
 
-    def abandon(self) -> None:
-        """The probe ended without telling anything about the door."""
-        self.probing = False
+    def abandon(self, sent_at: float) -> bool:
+        """A request ended without telling anything about the door; true when it was the probe."""
+        was = self._is_probe(sent_at)
+        if was:
+            self.probing = False
+        return was
+
+    def _is_probe(self, sent_at: float) -> bool:
+        """While the door is closed nothing but the probe passes: what was sent since is it."""
+        return self.probing and sent_at >= self.closed_at

@@ -122,16 +122,16 @@ class Endpoint:
             for sender in waiting:
                 sender.resume()
 
-    def failed(self, reason: str, message: str, retry_after: float | None) -> None:
+    def failed(self, reason: str, message: str, retry_after: float | None, sent_at: float) -> None:
         """The server could not be reached or sheds load; one probe at a time from now on."""
         now = time.monotonic()
-        self.outage.close(reason, message, now, retry_after)
-        self._probe_in(max(0.0, self.outage.next_probe - now))
+        self.outage.close(reason, message, now, retry_after, sent_at=sent_at)
+        if not self.outage.probing:
+            self._probe_in(max(0.0, self.outage.next_probe - now))
 
-    def abandoned(self) -> None:
-        """A probe ended without telling anything about the server: another one may try."""
-        if self.outage.probing:
-            self.outage.abandon()
+    def abandoned(self, sent_at: float) -> None:
+        """A request ended without telling anything about the server: was it the probe, another one may try."""
+        if self.outage.abandon(sent_at):
             self._probe_in(max(0.05, self.outage.next_probe - time.monotonic()))
 
     def forget(self, sender: Sender) -> None:

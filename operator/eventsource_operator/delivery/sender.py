@@ -182,7 +182,7 @@ class Sender:
             return False
         self.hold.passing()
         self.endpoint.started()
-        task = asyncio.create_task(self._deliver(item, self.endpoint))
+        task = asyncio.create_task(self._deliver(item, self.endpoint, now))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return True
@@ -197,19 +197,20 @@ class Sender:
             )
             self._wake_in(_UNFORESEEN_SECONDS)
 
-    async def _deliver(self, item: Item, endpoint: Endpoint) -> None:
-        sent_at = time.monotonic()
+    async def _deliver(self, item: Item, endpoint: Endpoint, sent_at: float) -> None:
         settled = False
         try:
             await self._send(item, endpoint)
         except ArgoError as error:
             settled = self._refused(item, endpoint, error, sent_at)
         except CredentialsError as error:
-            self._held("CredentialsUnavailable", str(error), None)
-            endpoint.abandoned()
-        except BaseException:  # cancelled, or unforeseen: a probe that tells nothing must not block the next one
-            self.hold.abandon()
-            endpoint.abandoned()
+            self._held("CredentialsUnavailable", str(error), None, sent_at)
+            endpoint.abandoned(sent_at)
+        except (
+            BaseException
+        ):  # cancelled, or unforeseen: a probe that tells nothing must not block the next one
+            self.hold.abandon(sent_at)
+            endpoint.abandoned(sent_at)
             raise
         else:
             self._limit.success()
@@ -270,26 +271,28 @@ class Sender:
         item.mark = endpoint.successes
         if outcome.slow_down:
             self._limit.overload(time.monotonic(), sent_at)
-        return self._apply(outcome, item, endpoint, error)
+        return self._apply(outcome, item, endpoint, error, sent_at)
 
-    def _apply(self, outcome: Outcome, item: Item, endpoint: Endpoint, error: ArgoError) -> bool:
+    def _apply(
+        self, outcome: Outcome, item: Item, endpoint: Endpoint, error: ArgoError, sent_at: float
+    ) -> bool:
         policy = self.policy
         match outcome.verdict:
             case Verdict.ABSORBED:
                 self._accepted(item, endpoint, absorbed=True)
                 return True
             case Verdict.WAIT:
-                self.hold.abandon()
+                self.hold.abandon(sent_at)
                 if error.status in _SHEDDING and self._limit.limit > 1 and not endpoint.outage.closed:
                     pause = error.retry_after or 0.1 + random.random() * 0.2
                     item.due = time.monotonic() + pause
                     return False
-                endpoint.failed(outcome.reason, str(error), error.retry_after)
+                endpoint.failed(outcome.reason, str(error), error.retry_after, sent_at)
                 self._listener.state_changed()
                 return False
             case Verdict.HOLD:
                 endpoint.answered()
-                self._held(outcome.reason, str(error), error.retry_after)
+                self._held(outcome.reason, str(error), error.retry_after, sent_at)
                 if isinstance(error, Unauthorized):
                     asyncio.get_running_loop().create_task(_quietly(endpoint.refresh()))
                 return False
@@ -313,8 +316,8 @@ class Sender:
         endpoint.succeeded()
         self._listener.state_changed()
 
-    def _held(self, reason: str, message: str, retry_after: float | None) -> None:
-        self.hold.close(reason, message, time.monotonic(), retry_after)
+    def _held(self, reason: str, message: str, retry_after: float | None, sent_at: float) -> None:
+        self.hold.close(reason, message, time.monotonic(), retry_after, sent_at=sent_at)
         self._listener.state_changed()
         self._wake_in(max(0.0, self.hold.next_probe - time.monotonic()))
 

@@ -154,13 +154,13 @@ def test_a_newcomer_always_finds_a_place(steps: list[tuple[bool, str, int]]) -> 
 
 def test_a_gate_lets_one_probe_through_and_waits_longer_each_time() -> None:
     gate = Gate(first=1.0, most=4.0)
-    gate.close("Away", "gone", now=0.0)
+    gate.close("Away", "gone", now=0.0, sent_at=-1.0)
 
     assert gate.wait(0.5) == 0.5
     assert gate.wait(1.0) == 0.0
     gate.passing()
     assert gate.wait(1.0) is None
-    gate.close("Away", "gone", now=1.0)
+    gate.close("Away", "gone", now=1.0, sent_at=1.0)
     assert gate.wait(1.0) == 2.0
     assert gate.open()
     assert gate.wait(1.0) == 0.0
