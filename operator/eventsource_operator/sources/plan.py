@@ -5,8 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from eventsource_operator.api.eventsource import EventSource, LabelSelector, SpecError
+from eventsource_operator.api.eventsource import (
+    DeliverySpec,
+    EventSource,
+    LabelSelector,
+    Retry,
+    SpecError,
+)
 from eventsource_operator.core.cel import CelError, Expression, compile_expression
 from eventsource_operator.core.conditions import Reason
 from eventsource_operator.core.selectors import compile_labels, parse_label_selector_string
@@ -19,6 +26,8 @@ from eventsource_operator.sources.authorize import Reviews, denied, send_need, w
 from eventsource_operator.sources.namespaces import NamespaceWatch
 from eventsource_operator.sources.services import Services
 from eventsource_operator.streams.feed import Feed
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +71,32 @@ def compile_spec(source: EventSource) -> Compiled:
 
 
 def policy_of(source: EventSource, settings: Settings) -> Policy:
-    """How to deliver, defaults filled in."""
-    spec, defaults = source.spec, settings.delivery
-    delivery, retry = spec.delivery, spec.delivery.retry
+    """How to deliver: what the source leaves out comes from the operator's configuration (decision 0002)."""
+    spec, configured = source.spec, settings.delivery
+    retry = Retry(
+        configured.retry_limit, configured.retry_backoff_seconds, configured.retry_max_backoff_seconds
+    )
+    delivery = spec.delivery.filled(
+        DeliverySpec(configured.max_concurrency, configured.max_per_second, retry)
+    )
     return Policy(
         namespace=spec.event.namespace or source.namespace,
         discriminator=spec.event.discriminator,
         broadcast=spec.event.broadcast,
-        max_concurrency=_or(delivery.max_concurrency, defaults.max_concurrency),
-        max_per_second=_or(delivery.max_per_second, defaults.max_per_second),
-        retry_limit=_or(retry.limit, defaults.retry_limit),
-        backoff_seconds=_or(retry.backoff_seconds, defaults.retry_backoff_seconds),
-        max_backoff_seconds=_or(retry.max_backoff_seconds, defaults.retry_max_backoff_seconds),
+        max_concurrency=_given(delivery.max_concurrency),
+        max_per_second=_given(delivery.max_per_second),
+        retry_limit=_given(delivery.retry.limit),
+        backoff_seconds=_given(delivery.retry.backoff_seconds),
+        max_backoff_seconds=_given(delivery.retry.max_backoff_seconds),
         dispatch_errors=delivery.dispatch_errors,
     )
 
 
-def _or(value: float | None, default: float) -> int:
-    return value if value is not None else default  # type: ignore[return-value]  # both are numbers; int where asked
+def _given(value: Number | None) -> Number:
+    """What `filled` filled in: the operator's configuration has a value for everything."""
+    if value is None:
+        raise ValueError("a delivery setting is given neither by the source nor by the configuration")
+    return value
 
 
 async def make_plan(
