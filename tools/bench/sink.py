@@ -10,11 +10,23 @@ import asyncio
 import re
 import sys
 import time
+from collections.abc import Awaitable, Callable
 
 import uvloop
 from aiohttp import web
 
 _MARKER = re.compile(rb'"marker":\s*"([^"]+)"')
+
+
+def telling(arrivals: dict[str, list[float]]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """The handler that returns and forgets."""
+
+    async def told(_request: web.Request) -> web.Response:
+        copy = dict(arrivals)
+        arrivals.clear()
+        return web.json_response(copy)
+
+    return told
 
 
 def application(delay: float) -> web.Application:
@@ -33,13 +45,8 @@ def application(delay: float) -> web.Application:
     async def bindings(_request: web.Request) -> web.Response:
         return web.json_response({"metadata": {}, "items": None})
 
-    async def told(_request: web.Request) -> web.Response:
-        copy = dict(arrivals)
-        arrivals.clear()
-        return web.json_response(copy)
-
     app = web.Application()
-    app.router.add_get("/arrivals", told)
+    app.router.add_get("/arrivals", telling(arrivals))
     app.router.add_get("/api/v1/workflow-event-bindings/{namespace}", bindings)
     app.router.add_post("/{path:.*}", take)
     return app

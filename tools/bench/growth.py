@@ -1,0 +1,82 @@
+"""How the operator's costs grow with objects and with sources; one life of the operator for each size."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.bench import cluster
+from tools.bench.arrivals import sink
+from tools.bench.changes import SPEC, Changes, first_delivery, under_load
+from tools.bench.figures import Round, slope
+from tools.bench.peers import operator, process
+from tools.controlplane.plane import ControlPlane
+
+_EACH_ITS_OWN = {"watch": [{"kind": "ConfigMap", "names": ["cm-%d"]}]}
+_BYTES_PER_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Numbers of objects (one source), of sources (each of one object), changes at each size, seconds of idling."""
+
+    objects: tuple[int, ...]
+    sources: tuple[int, ...]
+    changes: int
+    seconds: float
+
+
+def measure(plane: ControlPlane, sizes: Sizes, log: Path) -> dict[str, Round]:
+    """Figures by size, such as `1000 objects`, and how much each object and source adds."""
+    found: dict[str, Round] = {}
+    for count in sizes.objects:
+        namespace = f"bench-objects-{count}"
+        cluster.fill(plane, namespace, count)
+        cluster.add_sources(plane, namespace, 1, SPEC)
+        found[f"{count} objects"] = _life(plane, namespace, count, sizes, log)
+    for count in sizes.sources:
+        namespace = f"bench-sources-{count}"
+        cluster.fill(plane, namespace, max(sizes.sources))
+        cluster.add_sources(plane, namespace, count, _EACH_ITS_OWN)
+        found[f"{count} sources"] = _life(plane, namespace, count, sizes, log)
+    found["growth"] = growth(found)
+    return found
+
+
+def growth(found: dict[str, Round]) -> Round:
+    """Bytes of memory for each object and each source, the line through all sizes."""
+    result: Round = {}
+    for unit in ("objects", "sources"):
+        points = series(found, unit, "resident MiB")
+        result[f"bytes of memory per {unit.removesuffix('s')}"] = round(slope(points) * _BYTES_PER_MIB)
+    return result
+
+
+def series(found: dict[str, Round], unit: str, figure: str) -> list[tuple[float, float]]:
+    """A figure against the number of objects or sources."""
+    points = []
+    for name, figures in found.items():
+        count, _, what = name.partition(" ")
+        value = figures.get(figure)
+        if what == unit and value is not None:
+            points.append((float(count), value))
+    return points
+
+
+def _life(plane: ControlPlane, namespace: str, count: int, sizes: Sizes, log: Path) -> Round:
+    with sink(0.0, log) as arrivals:
+        command = operator(plane, namespace, arrivals.url)
+        with process(command, log):  # learns the objects
+            first_delivery(plane, namespace, arrivals)
+        arrivals.quiet()
+        began = time.monotonic()
+        with process(command, log) as running:
+            first_delivery(plane, namespace, arrivals)
+            start = time.monotonic() - began
+            changes = Changes(count, sizes.changes, 8)
+            result = under_load(plane, namespace, changes, arrivals, running)
+            time.sleep(5)
+            result["CPU % of a core when idle"] = round(running.load(sizes.seconds), 2)
+            result["start to first delivery s"] = round(start, 2)
+    return result
