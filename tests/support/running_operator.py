@@ -1,6 +1,7 @@
 """The operator as a process of its own, and what tests do to a cluster beside it."""
 
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from tests.support.controlplane import new_namespace, wait_for
 from tests.support.sink import Sink
 from tools.controlplane.plane import ControlPlane
+from tools.controlplane.rest import Client
 
 STOP_SECONDS = 30.0
 READY_SECONDS = 20.0
@@ -27,11 +29,13 @@ class Operator:
     """`eventsource-operator run` as a user runs it, without an election; use it as a context manager.
 
     Args:
-        plane: the cluster; the operator is its administrator.
+        plane: the cluster.
         server: the default Argo Server's url.
         folder: for its log and token.
         namespaces: whose EventSources it serves; empty: all.
         allowed: further servers.
+        kubeconfig: who it is; None: the cluster's administrator.
+        options: further flags.
     """
 
     def __init__(
@@ -42,6 +46,8 @@ class Operator:
         *,
         namespaces: tuple[str, ...] = (),
         allowed: tuple[str, ...] = (),
+        kubeconfig: Path | None = None,
+        options: tuple[str, ...] = (),
     ) -> None:
         token = folder / "argo.token"
         token.write_text(plane.argo_token or "made-up", encoding="utf-8")
@@ -49,10 +55,10 @@ class Operator:
         scope = [f"--namespace={each}" for each in namespaces] or ["--all-namespaces"]
         self._command = [sys.executable, "-m", "eventsource_operator", "run", *scope]
         self._command += ["--argo-server", server, "--metrics-port", "0", "--no-leader-elect"]
-        self._command += [f"--allow-server={each}" for each in allowed]
+        self._command += [*(f"--allow-server={each}" for each in allowed), *options]
         self._env = {
             **os.environ,
-            "KUBECONFIG": str(plane.kubeconfig),
+            "KUBECONFIG": str(kubeconfig or plane.kubeconfig),
             "POD_NAMESPACE": namespaces[0] if namespaces else "default",
             "EVENTSOURCE_OPERATOR_ARGO_TOKEN_FILE": str(token),
         }
@@ -87,6 +93,12 @@ class Operator:
         """SIGKILL: nothing of it runs any more."""
         self._running().kill()
         self._running().wait(STOP_SECONDS)
+
+    def metrics(self) -> str:
+        """A scrape of its metrics, in Prometheus' text format."""
+        found = re.findall(r"health and metrics on port (\d+)", self.log.read_text(encoding="utf-8"))
+        assert found, f"it does not serve metrics yet\n{self.tail()}"
+        return str(Client(f"http://127.0.0.1:{found[-1]}").request("GET", "/metrics"))
 
     def tail(self) -> str:
         """The end of its log, beside a failure."""

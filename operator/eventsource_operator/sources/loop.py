@@ -208,7 +208,6 @@ class SourceLoop:
                 f"{SOURCE_UID_LABEL}={self.obj.uid}"
             )
             self.state.trouble = (Reason.CHECKPOINT_CORRUPT, message)
-            self.source.warn("CheckpointCorrupt", message)
             self._again_at = time.monotonic() + 10 * _AGAIN
             return False
         began = self._before.observed_generation > 0
