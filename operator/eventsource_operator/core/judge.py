@@ -53,7 +53,12 @@ _NOTHING: tuple[Candidate, ...] = ()
 
 
 def judge_event(wire: str, entry: Entry | None, seen: Seen, target: Selection) -> Judgement:
-    """A watch event of type ``wire`` (ADDED, MODIFIED, DELETED), newer than all that the source saw before."""
+    """A watch event of type ``wire`` (ADDED, MODIFIED, DELETED), newer than all that the source saw before.
+
+    What a list told of already, and a restart reads again because the list did not end, is nothing new.
+    """
+    if entry is not None and seen.rv <= entry.told:
+        return Judgement(entry, _NOTHING)
     if wire == "DELETED":
         return _deleted(entry, seen, target)
     if entry is not None and entry.uid != seen.uid:
@@ -115,8 +120,9 @@ def judge_listed(
         if created or target.fixed:
             return Judgement(after, (Candidate(ChangeType.ADDED, seen.uid, None, digests, seen=True),))
         return Judgement(after, (Candidate(ChangeType.MODIFIED, seen.uid, None, digests, seen=True),))
-    if seen.rv <= since or (digests is not None and digests == entry.digests):
-        return Judgement(after, _NOTHING)
+    if seen.rv <= max(since, entry.told) or (digests is not None and digests == entry.digests):
+        told = entry.told if entry.told > since else 0  # below the position it says nothing more
+        return Judgement(after._replace(told=told), _NOTHING)
     return Judgement(after, (Candidate(ChangeType.MODIFIED, seen.uid, entry.digests, digests, seen=True),))
 
 

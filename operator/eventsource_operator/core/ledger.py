@@ -5,7 +5,8 @@ whether a watched field changed while nobody looked. It holds no content: a uid 
 
 Shapes: a *key* is ``namespace/name`` (``/name`` for a cluster-scoped object); a *row* is the JSON form
 ``[key, uid]``, ``[key, uid, [[path, digest], …]]`` or ``[key, uid, digests, 1]`` for an object that left the
-selection, and ``[key]`` alone for "no longer known" (used in the delta of a checkpoint).
+selection, ``[key, uid, digests, 0 or 1, version]`` for one that was told of in the midst of a list, and ``[key]`` alone
+for "no longer known" (used in the delta of a checkpoint).
 """
 
 from __future__ import annotations
@@ -33,11 +34,21 @@ class LedgerError(ValueError):
 
 
 class Entry(NamedTuple):
-    """One known object: its uid, the digests of the watched fields, and whether it left the selection."""
+    """One known object.
+
+    Attributes:
+        uid: its own.
+        digests: of the watched fields; None when every change counts.
+        out: whether it left the selection.
+        told: the version up to which it was told of while a list was under way. A position does not say that: it
+            stands still until the list's end, and a list tells its objects in no order of versions. Nothing up to
+            this version is told again. 0: the position says all.
+    """
 
     uid: str
     digests: Digests | None = None
     out: bool = False
+    told: int = 0
 
 
 Ledger = dict[str, Entry]
@@ -47,13 +58,10 @@ def to_row(key: str, entry: Entry | None) -> list[Any]:
     """The JSON row of one entry; the shortest form that says all."""
     if entry is None:
         return [key]
-    if entry.out:
-        return [
-            key,
-            entry.uid,
-            [list(d) for d in entry.digests or ()] if entry.digests is not None else None,
-            1,
-        ]
+    if entry.out or entry.told:
+        digests = [list(d) for d in entry.digests] if entry.digests is not None else None
+        row = [key, entry.uid, digests, int(entry.out)]
+        return [*row, entry.told] if entry.told else row
     if entry.digests is not None:
         return [key, entry.uid, [list(d) for d in entry.digests]]
     return [key, entry.uid]
@@ -70,17 +78,19 @@ def from_row(row: Any) -> tuple[str, Entry | None]:
             return key, None
         case [str(key), str(uid)]:
             return key, Entry(uid)
-        case [str(key), str(uid), None, 1]:
-            return key, Entry(uid, None, out=True)
         case [str(key), str(uid), list(digests)]:
             return key, Entry(uid, _digests(digests))
-        case [str(key), str(uid), list(digests), 1]:
+        case [str(key), str(uid), None | list() as digests, 1]:
             return key, Entry(uid, _digests(digests), out=True)
+        case [str(key), str(uid), None | list() as digests, 0 | 1 as out, int(told)] if told > 0:
+            return key, Entry(uid, _digests(digests), bool(out), told)
         case _:
             raise LedgerError("a ledger row has an unknown shape")
 
 
-def _digests(rows: list[Any]) -> Digests:
+def _digests(rows: list[Any] | None) -> Digests | None:
+    if rows is None:
+        return None
     pairs: list[tuple[str, str]] = []
     for row in rows:
         match row:

@@ -101,12 +101,16 @@ class Tracker:
             return True
         entry = self.cursor.ledger.get(seen.key)
         since = self._partial.get(seen.key, self.cursor.seen or 0)
-        if self.initial and seen.key not in self._partial:
+        if self.initial and entry is None and seen.key not in self._partial:
             judgement = judge_initial(seen, self.target, send=self.target.spec.initial is Initial.SEND)
         else:
             created = entry is None and not self.target.fixed and self._created_later(seen)
             judgement = judge_listed(entry, seen, self.target, since=since, created=created)
         self._partial[seen.key] = seen.rv
+        if (
+            judgement.changes and judgement.entry is not None
+        ):  # a restart before the end of the list must not repeat it
+            judgement = judgement._replace(entry=judgement.entry._replace(told=seen.rv))
         self._take(seen.key, seen, judgement, 0)
         return judgement.entry is not None
 

@@ -25,7 +25,7 @@ from eventsource_operator.core.ledger import (
 
 KEYS = st.sampled_from(["/cluster", "ns/a", "ns/b", "ns/c"]) | st.text(max_size=8)
 DIGESTS = st.none() | st.lists(st.tuples(st.text(max_size=6), st.text(max_size=6)), max_size=3).map(tuple)
-ENTRIES = st.builds(Entry, st.text(max_size=6), DIGESTS, st.booleans())
+ENTRIES = st.builds(Entry, st.text(max_size=6), DIGESTS, st.booleans(), st.integers(0, 2**63 - 1))
 LEDGERS = st.dictionaries(KEYS, ENTRIES, max_size=6)
 DELTAS = st.lists(st.tuples(KEYS, st.none() | ENTRIES), max_size=6)
 
@@ -46,6 +46,8 @@ def test_a_row_says_all_of_an_entry(key: str, entry: Entry | None) -> None:
         (Entry("u", (("data", "d"),)), ["ns/a", "u", [["data", "d"]]]),
         (Entry("u", None, out=True), ["ns/a", "u", None, 1]),
         (Entry("u", (("data", "d"),), out=True), ["ns/a", "u", [["data", "d"]], 1]),
+        (Entry("u", told=7), ["ns/a", "u", None, 0, 7]),
+        (Entry("u", (("data", "d"),), out=True, told=7), ["ns/a", "u", [["data", "d"]], 1, 7]),
     ],
 )
 def test_a_row_is_the_shortest_that_says_all(entry: Entry | None, row: list[Any]) -> None:
@@ -66,7 +68,10 @@ def test_a_row_is_the_shortest_that_says_all(entry: Entry | None, row: list[Any]
         ["k", "u", "d"],
         ["k", "u", None, 2],
         ["k", "u", [], 0],
-        ["k", "u", [], 1, 1],
+        ["k", "u", [], 2, 1],
+        ["k", "u", [], 1, 0],
+        ["k", "u", [], 0, "1"],
+        ["k", "u", [], 1, 1, 1],
         ["k", "u", {}, 1],
     ],
 )

@@ -79,7 +79,11 @@ def test_a_restart_anywhere_repeats_what_is_not_settled_and_knows_what_is(
     assert set(unsettled) <= again
 
 
-@given(st.dictionaries(KEYS, st.builds(Entry, st.text(max_size=5), st.none(), st.booleans())))
+@given(
+    st.dictionaries(
+        KEYS, st.builds(Entry, st.text(max_size=5), st.none(), st.booleans(), st.integers(0, 2**63 - 1))
+    )
+)
 def test_a_ledger_survives_its_snapshot(ledger: Ledger) -> None:
     taken = snapshot(ledger)
 
