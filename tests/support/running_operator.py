@@ -178,10 +178,10 @@ class Team:
         items: list[dict[str, Any]] = self.plane.api.request("GET", path)["items"]
         return items
 
-    def each(self, method: str, *arguments: tuple[Any, ...]) -> list[Any]:
+    def each(self, method: str, *arguments: tuple[Any, ...], **more: Any) -> list[Any]:
         """Calls a method of this object once per arguments, four at a time."""
         with ThreadPoolExecutor(4) as pool:
-            return list(pool.map(lambda each: getattr(self, method)(*each), arguments))
+            return list(pool.map(lambda each: getattr(self, method)(*each, **more), arguments))
 
     def settled(
         self, sink: Sink, source: str, labels: dict[str, str] | None = None, timeout: float = 10.0

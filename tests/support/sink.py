@@ -49,12 +49,16 @@ class Sink:
         url: where it listens.
         requests: every event in the order of arrival, also those answered with an error.
         status: what events are answered with; 0 leaves them without an answer until it is changed.
+        bindings: manifests of WorkflowEventBindings by namespace.
+        listings: namespace and moment (monotonic seconds) of each list of bindings.
     """
 
     def __init__(self) -> None:
         self.url = ""
         self.requests: list[Request] = []
         self.status = 200
+        self.bindings: dict[str, list[dict[str, Any]]] = {}
+        self.listings: list[tuple[str, float]] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._runner: web.AppRunner | None = None
@@ -95,7 +99,7 @@ class Sink:
     async def _listen(self) -> None:
         app = web.Application(client_max_size=4 << 20)
         app.router.add_post("/api/v1/events/{namespace}/{discriminator:.*}", self._take)
-        app.router.add_get("/api/v1/workflow-event-bindings/{namespace:.*}", _bindings)
+        app.router.add_get("/api/v1/workflow-event-bindings/{namespace:.*}", self._list)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -113,6 +117,7 @@ class Sink:
             return web.json_response({})
         return web.json_response({"code": 2, "message": f"told to answer {self.status}"}, status=self.status)
 
-
-async def _bindings(_request: web.Request) -> web.Response:
-    return web.json_response({"metadata": {}, "items": None})
+    async def _list(self, request: web.Request) -> web.Response:
+        namespace = request.match_info["namespace"]
+        self.listings.append((namespace, time.monotonic()))
+        return web.json_response({"metadata": {}, "items": self.bindings.get(namespace)})
