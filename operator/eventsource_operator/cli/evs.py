@@ -60,6 +60,16 @@ _POLL = 0.25
 C = TypeVar("C", bound=Callable[..., Any])
 
 
+def _place(command: C) -> C:
+    """Add `-n` and `-A`."""
+    for option in (
+        click.option("-A", "--all-namespaces", is_flag=True, help="Those of every namespace."),
+        click.option("-n", "--namespace", metavar="NS", help="Default: the context's."),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group(
     context_settings=CONTEXT_SETTINGS,
     epilog="""\b
@@ -70,10 +80,29 @@ Examples:
   kubectl evs check app-config.yaml
   kubectl evs replay app-config failed -n team-a
 
+Where to look can be said before the command or after it: kubectl evs -n team-a status is the same as
+kubectl evs status -n team-a.
+
+\b
 Shell completion: eval "$(_KUBECTL_EVS_COMPLETE=bash_source kubectl-evs)"; zsh_source and fish_source work alike.""",
 )
-def cli() -> None:
+@_place
+@cluster_options
+@click.pass_context
+def cli(ctx: click.Context, /, **flags: Any) -> None:
     """Look at EventSources, follow their deliveries, send again what failed."""
+    given = {name: value for name, value in flags.items() if value not in (None, False)}
+    command = cli.get_command(ctx, ctx.invoked_subcommand or "")
+    if command is None:
+        return
+    known = {parameter.name for parameter in command.params}
+    for name in given:
+        if name not in known:
+            flag = f"--{name.replace('_', '-')}"
+            raise CannotError(
+                f"{flag}: {ctx.invoked_subcommand} looks into one namespace; give -n or nothing"
+            )
+    ctx.default_map = {str(ctx.invoked_subcommand): given}
 
 
 def main() -> None:
@@ -82,16 +111,6 @@ def main() -> None:
 
 
 cli.add_command(check)
-
-
-def _place(command: C) -> C:
-    """Add `-n` and `-A`."""
-    for option in (
-        click.option("-A", "--all-namespaces", is_flag=True, help="Those of every namespace."),
-        click.option("-n", "--namespace", metavar="NS", help="Default: the context's."),
-    ):
-        command = option(command)
-    return command
 
 
 def _where(settings: Settings, namespace: str | None, all_namespaces: bool, name: str | None) -> str | None:

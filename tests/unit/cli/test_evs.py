@@ -217,3 +217,33 @@ def test_replay_waits_until_it_is_taken(kube: FakeKube, tmp_path: Path) -> None:
     result = invoke(kube, tmp_path, "replay", "app-config", "failed")
     assert result.exit_code == 1
     assert "a replay of failed was not taken yet" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["status", "tail"])
+def test_where_can_be_said_before_the_verb(kube: FakeKube, tmp_path: Path, verb: str) -> None:
+    before = invoke(kube, tmp_path, "-n", "team-b", verb, "nope")
+    after = invoke(kube, tmp_path, verb, "nope", "-n", "team-b")
+    assert (before.exit_code, before.stderr) == (after.exit_code, after.stderr)
+    assert "there is no EventSource team-b/nope" in before.stderr
+
+
+def test_what_is_said_after_the_verb_goes_first(kube: FakeKube, tmp_path: Path) -> None:
+    assert "fresh" in invoke(kube, tmp_path, "-n", "team-b", "status").stdout
+    assert "fresh" in invoke(kube, tmp_path, "-n", "team-a", "status", "-n", "team-b").stdout
+    assert "fresh" in invoke(kube, tmp_path, "-A", "status").stdout
+    assert "app-config" in invoke(kube, tmp_path, "-A", "status", "-o", "json").stdout
+    both = invoke(kube, tmp_path, "-A", "status", "-n", "team-b")
+    assert (both.exit_code, both.stdout) == (2, "")
+
+
+def test_flags_before_the_verb_are_not_lost(kube: FakeKube, tmp_path: Path) -> None:
+    assert "fresh" in invoke(kube, tmp_path, "-n", "team-b", "check", "fresh", "--no-bindings").stdout
+    other = invoke(kube, tmp_path, "--context", "other", "status")
+    assert other.exit_code == 2
+    assert "the cluster cannot be used" in other.stderr
+    everywhere = invoke(kube, tmp_path, "-A", "replay", "app-config", "failed")
+    assert everywhere.exit_code == 2
+    assert "--all-namespaces: replay looks into one namespace" in everywhere.stderr
+    assert kube.writes == []
+    helped = invoke(kube, tmp_path, "-n", "team-b", "status", "--help")
+    assert helped.exit_code == 0
