@@ -91,7 +91,7 @@ def _group(api: str) -> str:
 
 def _grant(plane: ControlPlane, message: str) -> None:
     """Runs the commands that a denial names, as its reader would."""
-    for command in message[message.index("kubectl create ") :].split(" && "):
+    for command in message[message.index("kubectl create ") :].split("; "):
         plane.kubectl(*command.split()[1:])
 
 

@@ -166,7 +166,7 @@ async def test_the_hint_of_a_denied_review_mends_it(
     for attributes in wanted:
         denied = await review(client, account.user, account.groups, attributes)
         assert not denied.allowed
-    for command in grant_hint(wanted, account).split(" && "):
+    for command in grant_hint(wanted, account).split("; "):
         words = shlex.split(command)
         assert words[0] == "kubectl"
         await asyncio.to_thread(plane.kubectl, *words[1:])

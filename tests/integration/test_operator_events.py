@@ -228,7 +228,7 @@ def test_another_namespace_needs_rights(team: Team, sink: Sink, plane: ControlPl
 
 def grant(plane: ControlPlane, message: str) -> None:
     """Runs the commands of a message as its reader would."""
-    commands = message[message.index("kubectl create ") :].split(" && ")
+    commands = message[message.index("kubectl create ") :].split("; ")
     assert len(commands) == 2
     for command in commands:
         plane.kubectl(*command.split()[1:])

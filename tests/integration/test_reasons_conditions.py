@@ -57,9 +57,8 @@ class Stage:
 
     def run(self, message: str) -> None:
         """Runs the kubectl commands of a message as its reader would."""
-        for command in message[message.index("kubectl ") :].split(" && "):
-            words = re.split(r"[;, ]? \(|; ", command)[0].split()
-            self.plane.kubectl(*words[1:])
+        for command in re.findall(r"kubectl [^;&(]+", message):
+            self.plane.kubectl(*command.split()[1:])
 
     def secret(self, name: str, token: str) -> None:
         """Writes a token's Secret."""

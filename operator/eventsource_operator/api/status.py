@@ -19,6 +19,9 @@ T = TypeVar("T")
 MAX_MESSAGE = 1024
 """Characters of a message that the operator writes."""
 
+MAX_CONDITION_MESSAGE = 4096
+"""The same for a condition's: a denial holds the commands that mend it, and a name in them has up to 253."""
+
 MAX_TEXT = 512
 """Characters of a reason, resource, target, server or field that the operator writes."""
 
@@ -194,7 +197,7 @@ def _condition(value: Condition) -> dict[str, Any]:
         "type": value.type,
         "status": value.status,
         "reason": value.reason,
-        "message": _cut(value.message, MAX_MESSAGE),
+        "message": _cut(value.message, MAX_CONDITION_MESSAGE),
         "observedGeneration": value.observed_generation,
         "lastTransitionTime": value.last_transition_time,
     }

@@ -15,8 +15,6 @@ from urllib.parse import quote
 from eventsource_operator.core.text import clean
 from eventsource_operator.kube.client import KubeClient
 
-_NAME_LIMIT = 253
-
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
@@ -103,7 +101,10 @@ async def review(client: KubeClient, user: str, groups: Sequence[str], attribute
 
 
 def grant_hint(attributes: Attributes | Sequence[Attributes], account: ServiceAccount) -> str:
-    """The kubectl commands that grant what was denied, joined by ` && `.
+    """The kubectl commands that grant what was denied, joined by `; `.
+
+    Not by `&&`: where only the binding was taken away, its role is still there, and creating that again fails. The
+    parts of the role's name are joined by colons, which none of them can hold: two accounts never share a role.
 
     Args:
         attributes: What was denied; several must differ in their verb only.
@@ -112,14 +113,14 @@ def grant_hint(attributes: Attributes | Sequence[Attributes], account: ServiceAc
     wanted = [attributes] if isinstance(attributes, Attributes) else list(attributes)
     first = wanted[0]
     verbs = list(dict.fromkeys(a.verb for a in wanted))
-    words = ["eventsource", account.namespace, account.name, *verbs, first.qualified, first.name]
-    name = "-".join(word for word in words if word)[:_NAME_LIMIT].rstrip("-.")
+    words = ["eventsource", account.namespace, account.name, "-".join(verbs), first.qualified, first.name]
+    name = ":".join(word for word in words if word)
     kind, where = ("role", ["-n", first.namespace]) if first.namespace else ("clusterrole", [])
     rule = [f"--verb={','.join(verbs)}", f"--resource={first.qualified}"]
     if first.name:
         rule.append(f"--resource-name={first.name}")
     subject = [f"--{kind}={name}", f"--serviceaccount={account.namespace}:{account.name}"]
-    return " && ".join(
+    return "; ".join(
         shlex.join(["kubectl", "create", *command])
         for command in ([kind, name, *where, *rule], [f"{kind}binding", name, *where, *subject])
     )

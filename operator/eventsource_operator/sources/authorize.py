@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from eventsource_operator.api.eventsource import EventSource
@@ -102,6 +103,17 @@ async def denied(
         f"to {need.purpose}, service account {account.namespace}/{account.name} needs to {verbs} {first.qualified} "
         f"{where}: {grant_hint(missing, account)}"
     )
+
+
+def summary(denials: Sequence[str], limit: int = 3000) -> str:
+    """The denials as one message of at most about ``limit`` characters; a command is never cut in its midst."""
+    shown = list(denials[:1])
+    for denial in denials[1:]:
+        if sum(map(len, shown)) + len(denial) > limit - 100:
+            break
+        shown.append(denial)
+    more = len(denials) - len(shown)
+    return "; ".join(shown) + (f"; and {more} more, told once these are granted" if more else "")
 
 
 def _where(action: Attributes) -> str:

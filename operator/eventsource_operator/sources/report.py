@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from eventsource_operator.api.eventsource import EventSource
-from eventsource_operator.api.status import BindingsStatus, Status, WatchStatus
+from eventsource_operator.api.status import MAX_CONDITION_MESSAGE, BindingsStatus, Status, WatchStatus
 from eventsource_operator.core.conditions import Fact, Reason, conditions
 from eventsource_operator.core.text import clean
 from eventsource_operator.delivery.endpoint import EndpointKey
@@ -18,6 +18,7 @@ from eventsource_operator.kube.errors import (
     Unauthorized,
     Unreachable,
 )
+from eventsource_operator.sources.authorize import summary
 from eventsource_operator.sources.bindings import Listing
 from eventsource_operator.sources.ledgerbook import stamp
 from eventsource_operator.sources.plan import Plan
@@ -46,7 +47,7 @@ def authorized(state: State) -> Fact:
     if not state.accepted.ok or state.plan is None:
         return Fact("Authorized", None, Reason.PENDING, "the rights have not been asked for yet")
     if state.plan.denials:
-        return Fact("Authorized", False, Reason.DENIED, "; ".join(state.plan.denials))
+        return Fact("Authorized", False, Reason.DENIED, summary(state.plan.denials))
     return Fact("Authorized", True, Reason.AUTHORIZED)
 
 
@@ -165,7 +166,7 @@ def build_status(
 ) -> Status:
     """The whole status; equal to ``before`` when nothing changed, so that nothing is written."""
     listing = state.listing
-    facts = [f._replace(message=clean(f.message, 1000)) for f in _facts(obj, source, state)]
+    facts = [f._replace(message=clean(f.message, MAX_CONDITION_MESSAGE)) for f in _facts(obj, source, state)]
     moments = conditions(facts, before.conditions, generation=obj.generation, now=stamp(time.time()))
     bindings = before.bindings
     if listing is not None and not listing.error:

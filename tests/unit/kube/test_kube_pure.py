@@ -119,10 +119,10 @@ def test_hints_are_commands_that_a_shell_takes_as_meant() -> None:
     account = ServiceAccount("team-a", "default")
     both = [Attributes(verb, "", "secrets", "team-b") for verb in ("list", "watch")]
     assert grant_hint(both, account) == (
-        "kubectl create role eventsource-team-a-default-list-watch-secrets -n team-b"
-        " --verb=list,watch --resource=secrets && "
-        "kubectl create rolebinding eventsource-team-a-default-list-watch-secrets -n team-b"
-        " --role=eventsource-team-a-default-list-watch-secrets --serviceaccount=team-a:default"
+        "kubectl create role eventsource:team-a:default:list-watch:secrets -n team-b"
+        " --verb=list,watch --resource=secrets; "
+        "kubectl create rolebinding eventsource:team-a:default:list-watch:secrets -n team-b"
+        " --role=eventsource:team-a:default:list-watch:secrets --serviceaccount=team-a:default"
     )
     everywhere = grant_hint(Attributes("create", "argoproj.io", "workflows", ""), account)
     assert "kubectl create clusterrole " in everywhere
@@ -130,6 +130,15 @@ def test_hints_are_commands_that_a_shell_takes_as_meant() -> None:
     assert " -n " not in everywhere
     hostile = grant_hint(Attributes("list", "", "secrets", "x; rm -rf /"), account)
     assert "-n 'x; rm -rf /'" in hostile
+
+
+def test_no_two_accounts_share_the_name_of_a_role() -> None:
+    """Joined by dashes, `a-b`/`c` and `a`/`b-c` would: the second hint would then fail and grant nothing."""
+    right = Attributes("list", "", "secrets", "team-b")
+    hints = [
+        grant_hint(right, account) for account in (ServiceAccount("a-b", "c"), ServiceAccount("a", "b-c"))
+    ]
+    assert hints[0].split()[3] != hints[1].split()[3]
 
 
 def test_attributes_read_as_a_sentence() -> None:
