@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from eventsource_operator.core.event import Change, Event
 
@@ -48,4 +47,8 @@ class Item:
 
     def slim(self) -> None:
         """Lets go of the objects that only a merge of changes would need."""
-        self.change = replace(self.change, obj=None, old=None, changed=None)
+        one = self.change  # not `dataclasses.replace`, which costs twice as much, for each event
+        self.change = Change(
+            one.type, one.api_version, one.kind, one.plural, one.namespace, one.name, one.uid,
+            one.resource_version, one.time,
+        )  # fmt: skip

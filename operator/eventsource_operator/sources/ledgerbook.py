@@ -32,12 +32,24 @@ class LedgerBook:
     def __init__(self, before: DeliveriesStatus, failures: tuple[FailedEvent, ...] = ()) -> None:
         self.delivered = before.delivered
         self.failed = before.failed
-        self.last = before.last
+        self._last = before.last
+        self._newest: tuple[Item, float, float] | None = None
         self.last_failure = before.last_failure
         self._failures: OrderedDict[str, FailedEvent] = OrderedDict((f.id, f) for f in failures)
         self._items: dict[str, Item] = {}
         self.unsaved = False
         """Whether the failures differ from those that the checkpoint holds."""
+
+    @property
+    def last(self) -> Delivery | None:
+        """The last acknowledged event; put into words only when asked, not for each one."""
+        if self._newest is not None:
+            item, now, seconds = self._newest
+            change, self._newest = item.change, None
+            self._last = Delivery(
+                item.event.id, change.type, resource_of(change), stamp(now), round(seconds, 3)
+            )
+        return self._last
 
     @property
     def failures(self) -> tuple[FailedEvent, ...]:
@@ -50,9 +62,8 @@ class LedgerBook:
 
     def delivered_one(self, item: Item, now: float, seconds: float) -> None:
         """Acknowledged."""
-        change = item.change
         self.delivered += 1
-        self.last = Delivery(item.event.id, change.type, resource_of(change), stamp(now), round(seconds, 3))
+        self._newest = item, now, seconds
         if self._failures.pop(item.event.id, None) is not None:
             self.unsaved = True
             self._items.pop(item.event.id, None)
