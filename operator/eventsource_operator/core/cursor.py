@@ -58,6 +58,8 @@ class Cursor:
         self, ledger: Ledger | None = None, position: int | None = None, done: Iterable[str] = ()
     ) -> None:
         self.ledger: Ledger = {} if ledger is None else ledger
+        self.selected = sum(map(_inside, self.ledger.values()))
+        """How many objects of the ledger are selected: counted along, because ledgers are large."""
         self.seen: int | None = position
         self.position: int = position or 0
         self.skip: set[str] = set(done)
@@ -93,6 +95,7 @@ class Cursor:
         if changed:
             self.touched.add(key)
             self.unsaved = True
+            self.selected += _inside(entry) - _inside(before)
             if entry is None:
                 del ledger[key]
             else:
@@ -173,3 +176,7 @@ class Cursor:
             if slot.undo and slot.key not in overlay:
                 overlay[slot.key] = slot.before
         return overlay
+
+
+def _inside(entry: Entry | None) -> bool:
+    return entry is not None and not entry.out

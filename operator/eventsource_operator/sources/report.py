@@ -202,7 +202,7 @@ def _watches(source: Source, state: State) -> tuple[WatchStatus, ...]:
     found = []
     for target in targets:
         mine = [t for t in source.trackers.values() if t.target.index == target.index]
-        objects = sum(1 for t in mine for entry in t.cursor.ledger.values() if not entry.out)
+        objects = sum(t.cursor.selected for t in mine)
         reason, message = plan.problems.get(target.index, ("", ""))
         error = next((t for t in mine if t.error is not None), None)
         if not reason and error is not None and error.error is not None:

@@ -155,6 +155,8 @@ def test_the_position_grows_and_never_passes_what_is_not_settled(
         life.settle(0)
     assert life.cursor.position == life.cursor.seen
     assert life.cursor.ledger_at_position() == life.cursor.ledger
+    assert life.cursor.selected == sum(not entry.out for entry in life.cursor.ledger.values())
+    assert Cursor(life.cursor.ledger).selected == life.cursor.selected
 
 
 @given(STEPS, st.booleans())
