@@ -14,8 +14,8 @@ import orjson
 
 from eventsource_operator.core.observed import Seen
 
-_SMALL = 256
-"""Bytes below which compression does not pay."""
+_SMALL = 2048
+"""Bytes below which compression costs more time, with each change, than the memory is worth."""
 
 _OVERHEAD = 200
 """Bytes that an entry costs beside its content, about."""
