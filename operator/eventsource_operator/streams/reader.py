@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from eventsource_operator.core.observed import Seen, seen_as
+from eventsource_operator.core.selectors import field_selector_is_immutable
 from eventsource_operator.kube.errors import (
     Forbidden,
     Gone,
@@ -48,6 +49,8 @@ class Reader:
     def __init__(self, hub: StreamHub, feed: Feed, subscribers: Iterable[Subscriber]) -> None:
         self._hub = hub
         self.feed = feed
+        self._moving = bool(feed.field_selector) and not field_selector_is_immutable(feed.field_selector)
+        """Whether objects enter and leave what the server selects without being created or deleted."""
         self.subscribers: set[Subscriber] = set(subscribers)
         self.rv = 0
         self.event_rv = 0
@@ -137,7 +140,7 @@ class Reader:
         missing = subscriber.missing(listed)
         if not missing:
             return
-        if not self.feed.field_selector:
+        if not self._moving:
             subscriber.absent(missing)
             return
         for key in missing:
@@ -155,6 +158,28 @@ class Reader:
             return False
         return not uid or found["metadata"].get("uid") == uid
 
+    async def _entered(self, seen: Seen) -> bool:
+        """Whether an object that a server-side selector begins to return was there before (guarantee G7).
+
+        Asked of the moment before the change. Where the API server has forgotten it, or cannot tell of the past, the
+        watch's own word counts: a creation.
+        """
+        if all(seen.rv <= (subscriber.seen or 0) for subscriber in self.subscribers):
+            return False
+        query = {
+            "fieldSelector": f"metadata.name={seen.name}",
+            "resourceVersion": str(seen.rv - 1),
+            "resourceVersionMatch": "Exact",
+        }
+        path = self.feed.resource.path(seen.namespace or None)
+        try:
+            found = await self._hub.client.request("GET", path, query=query)
+        except KubeError as error:
+            if error.transient and not isinstance(error, Gone):
+                raise
+            return False
+        return any(item["metadata"].get("uid") == seen.uid for item in found.get("items") or ())
+
     # ----------------------------------------------------------------- watch
     async def _watch(self) -> None:
         """Reads until the server ends the watch or nobody subscribes any more."""
@@ -167,6 +192,10 @@ class Reader:
             self.watching = True
             for subscriber in tuple(self.subscribers):
                 subscriber.live()
+            if self._hub.merged(
+                self
+            ):  # who joined while the main reader was still opening need not wait for a line
+                return
             async for lines in batches:
                 for line in lines:
                     await self._line(line)
@@ -187,8 +216,10 @@ class Reader:
         seen = self._seen(raw)
         if seen is None:
             return
-        if wire == "DELETED" and self.feed.field_selector and await self._exists(seen.key, seen.uid):
+        if wire == "DELETED" and self._moving and await self._exists(seen.key, seen.uid):
             self._leave(seen)
+        elif wire == "ADDED" and self._moving and await self._entered(seen):
+            self._dispatch("MODIFIED", seen)
         else:
             self._dispatch(wire, seen)
 
