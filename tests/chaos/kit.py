@@ -148,7 +148,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """What the checkpoint said when the operator was killed."""
+    """What the checkpoint said when the operator was killed: the next process goes on from there."""
 
     at: float
     position: int
@@ -161,6 +161,16 @@ class Kill:
             and (event.version > self.position or not event.version)
             and event.id not in self.done
         )
+
+
+def sending(kills: Sequence[Kill], received: list[Received]) -> list[Kill]:
+    """Those kills after which a process sent something before it was killed in turn: no other one repeats anything."""
+    ends = [kill.at + LATE_SECONDS for kill in kills[1:]] + [float("inf")] * bool(kills)
+    return [
+        kill
+        for kill, end in zip(kills, ends, strict=True)
+        if any(kill.at + LATE_SECONDS < event.at <= end for event in received)
+    ]
 
 
 def killed(plane: ControlPlane, operator: Operator) -> Kill:
@@ -186,7 +196,8 @@ class Verdict:
         split: changes that came under more than one id.
         disorder: changes that arrived before an earlier one of the same object.
         duplicates: events beyond the first of each change.
-        bound: how many the kills may explain (G2).
+        bound: how many the kills explain: for each, the changes in flight or acknowledged since the position was
+            written (G2).
         unexplained: events that came more often than the kills explain.
     """
 
@@ -244,7 +255,7 @@ def compare(
         received: what arrived, in order.
         gaps: when the API server's history was lost: there the newest state of each object and each deletion of
             an object that was ever told of must arrive, states between need not (G4).
-        kills: of the operator.
+        kills: of the operator; each lets those events come once more that were above its position.
     """
     written = list(changes)
     first: dict[State, Received] = {}
@@ -257,7 +268,9 @@ def compare(
     missing = [change for change in written if state(change) not in first]
     skipped = _excused(written, first, gaps)
     copies = Counter(event.id for event in received)
-    allowed = Counter(event.id for event in first.values() for kill in kills if kill.may_repeat(event))
+    allowed = Counter(
+        event.id for kill in sending(kills, received) for event in first.values() if kill.may_repeat(event)
+    )
     return Verdict(
         written=len(written),
         lost=[change for change in missing if state(change) not in skipped],

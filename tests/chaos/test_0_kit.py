@@ -92,15 +92,19 @@ def test_events_of_nothing_order_and_ids_are_noticed() -> None:
 
 def test_a_kill_explains_only_what_was_above_the_position() -> None:
     events = _arrive()
-    again = [*events, replace(events[1], number=10)]
+    again = [*events, replace(events[1], number=10, at=12.0)]
     with pytest.raises(AssertionError, match="1 duplicates"):
         _check(again)
-    for kill, explained in (
-        (Kill(9.0, 11, frozenset()), True),
-        (Kill(9.0, 12, frozenset()), False),
-        (Kill(9.0, 11, frozenset({events[1].id})), False),
-        (Kill(1.0, 11, frozenset()), False),
+    for kills, explained in (
+        ([Kill(9.0, 11, frozenset())], True),
+        ([Kill(9.0, 12, frozenset())], False),  # below the position
+        ([Kill(9.0, 11, frozenset({events[1].id}))], False),  # the checkpoint says that it is done
+        ([Kill(1.0, 11, frozenset())], False),  # it had not been sent yet
+        (
+            [Kill(9.0, 11, frozenset()), Kill(10.0, 12, frozenset())],
+            False,
+        ),  # the process between sent nothing
     ):
-        verdict = compare(WRITTEN, again, kills=[kill])
+        verdict = compare(WRITTEN, again, kills=kills)
         assert bool(verdict.unexplained) is not explained
     assert compare(WRITTEN, again, kills=[Kill(9.0, 22, frozenset())]).bound == 4
