@@ -19,12 +19,24 @@ from tests.support.writer import Writer
 from tools.controlplane.plane import ControlPlane
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS") or "1")
-KILLS = 22
 CHANGES = 2000
-SPAN_SECONDS = (1.2, 3.8)
-"""Between start and kill: before it watches, while it catches up, while it sends."""
-RATE = CHANGES / (KILLS * sum(SPAN_SECONDS) / 2)
-"""The pace makes the writer work through all the kills."""
+RATE = 45
+"""Changes a second: what the kills have time for, and what a busy machine writes and delivers."""
+SPAN_SECONDS = (0.0, 2.5)
+"""Between its start, or its first sending, and the kill of a process."""
+
+
+def _moment(chance: random.Random, writer: Writer, recorder: Recorder, operator: Operator) -> None:
+    """A random moment: half of them anywhere from the start on, the others once it sends."""
+    if chance.random() < 0.5:
+        count = len(recorder.received)
+        wait_for(
+            lambda: len(recorder.received) > count or not writer.running,
+            30,
+            "a first delivery",
+            operator.tail,
+        )
+    time.sleep(chance.uniform(*SPAN_SECONDS))
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
@@ -37,8 +49,8 @@ def test_nothing_is_lost_by_kills(
     with Operator(own_plane, recorder.url, tmp_path) as operator:
         until_watching(own_plane, operator)
         with Writer(own_plane, NAMESPACE, CHANGES, rate=RATE) as writer:
-            for _ in range(KILLS):
-                time.sleep(chance.uniform(*SPAN_SECONDS))
+            while writer.running:
+                _moment(chance, writer, recorder, operator)
                 assert operator.running, operator.tail()
                 kills.append(killed(own_plane, operator))
                 operator.start()
@@ -48,10 +60,11 @@ def test_nothing_is_lost_by_kills(
     kinds = Counter(change.type for change in changes)
     at_work = len(sending(kills, recorder.received))
     tell(f"{len(kills)} kills, {at_work} followed by sending; {verdict}; {dict(kinds)}")
-    assert at_work >= KILLS // 4, "hardly any process lived long enough to send"
     assert len(changes) == CHANGES
     assert min(kinds.values()) > 50, "the writer must delete and create, too"
     assert len(kinds) == 3
+    assert len(kills) >= 6, "too few kills to prove anything"
+    assert at_work >= 3, "hardly any process lived long enough to send"
 
 
 def test_a_clean_run_repeats_nothing(
