@@ -286,3 +286,35 @@ def test_delivery_is_filled_from_the_nearest_layer() -> None:
 def test_the_longest_pause_is_never_below_the_first() -> None:
     filled = DeliverySpec(retry=Retry(backoff_seconds=120)).filled(BUILTIN_DELIVERY)
     assert filled.retry == Retry(10, 120, 120)
+
+
+@pytest.mark.parametrize(
+    ("event", "namespace"),
+    [({}, "mine"), ({"namespace": "argo"}, "argo"), ({"broadcast": True}, "")],
+)
+def test_where_the_events_go(event: dict[str, Any], namespace: str) -> None:
+    found = parse_event_source(event_source({"watch": [{}], "event": event}), namespace="mine")
+    assert found.event_namespace == namespace
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ([], "must be a map of labels, not "),
+        ({f"k{number}": "" for number in range(33)}, "at most 32 labels (it has 33)"),
+    ],
+)
+def test_labels_that_are_no_such_map(labels: Any, words: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse_event_source(event_source({"watch": [{"labelSelector": {"matchLabels": labels}}]}))
+    assert str(caught.value).startswith("spec.watch[0].labelSelector.matchLabels")
+    assert words in str(caught.value)
+
+
+def test_32_labels_are_not_too_many() -> None:
+    labels = {f"k{number:02}": "" for number in range(32)}
+    (target,) = parse_event_source(
+        event_source({"watch": [{"labelSelector": {"matchLabels": labels}}]})
+    ).spec.watch
+    assert target.label_selector is not None
+    assert target.label_selector.match_labels == tuple(labels.items())

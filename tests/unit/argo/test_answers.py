@@ -258,3 +258,12 @@ def test_a_value_of_the_payload_is_not_repeated() -> None:
         "failed to evaluate workflow template expression: unable to cast expression result 'se'cret' to bool"
     )
     assert "cret" not in str(dispatch(text))
+
+
+def test_what_is_secret_is_not_repeated_but_what_is_short_may_be() -> None:
+    answer = gateway(400, 3, "bad token s3cret in {}", details=["s3cret", "x"])
+    error = failed(Answer(answer.status, answer.body, answer.headers, secrets=("s3cret", "{}", "", "bad")))
+    assert "s3cret" not in f"{error} {error.message} {error.details}"
+    assert error.message.startswith("bad token ")
+    assert error.message.endswith(" in {}")
+    assert error.details[1] == "x"

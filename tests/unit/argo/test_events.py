@@ -184,3 +184,9 @@ def test_a_body_that_holds_itself_is_refused() -> None:
 def test_orjson_alone_would_send_null_for_nan() -> None:
     """Why `encode_body` looks at each value first."""
     assert orjson.dumps(math.nan) == b"null"
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**70), 10**400])
+def test_integers_that_orjson_refuses_are_written_exactly(number: int) -> None:
+    assert json.loads(encode_body({"n": number, "é": 1})) == {"n": number, "é": 1}
+    assert encode_body([number, "é"]) == f'[{number},"é"]'.encode()

@@ -227,3 +227,18 @@ def test_creations_and_deletions_pair_whatever_enters_and_leaves(
     if entry is not None:
         assert entry.uid == uid
         assert entry.out is (last.labels["app"] != "shop")
+
+
+@pytest.mark.parametrize("wire", ["ADDED", "MODIFIED", "DELETED"])
+@pytest.mark.parametrize("entry", [KNOWN, LEFT, Entry("other", d("0"))])
+@pytest.mark.parametrize("rv", [19, 20])
+def test_what_a_list_told_of_already_is_nothing_new(wire: str, entry: Entry, rv: int) -> None:
+    told = entry._replace(told=20)
+
+    assert judge_event(wire, told, obj("2", rv=rv), Shop()) == Judgement(told, ())
+
+
+def test_what_came_after_the_list_is_new() -> None:
+    (change,) = judge_event("MODIFIED", KNOWN._replace(told=20), obj("2", rv=21), Shop()).changes
+
+    assert (change.type, change.before, change.after) == (MODIFIED, d("1"), d("2"))

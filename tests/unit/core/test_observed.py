@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from eventsource_operator.core import observed as module
-from eventsource_operator.core.observed import Seen
+from eventsource_operator.core.observed import Seen, seen_as
 from eventsource_operator.core.paths import parse_path
 from eventsource_operator.core.redaction import sanitize
 
@@ -133,3 +133,24 @@ def test_digests_are_worked_out_once_for_each_set_of_paths() -> None:
     assert seen.digests(data) is seen.digests((parse_path("data"),))
     assert seen.digests(data) == Seen(raw(a="1", b="2")).digests(data)
     assert seen.digests(data) != Seen(raw(a="1", b="3")).digests(data)
+
+
+def test_an_item_of_a_list_is_told_what_it_is() -> None:
+    item = {"metadata": {"name": "a", "resourceVersion": "1"}}
+    before: dict[str, Any] = {}
+
+    seen = seen_as(item, "apps/v1", "Deployment", lambda _: before)
+
+    assert (seen.object["apiVersion"], seen.object["kind"]) == ("apps/v1", "Deployment")
+    assert seen.old is before
+
+
+def test_what_an_object_says_of_itself_is_kept() -> None:
+    item = {"apiVersion": "v2", "kind": "Own", "metadata": {"name": "a", "resourceVersion": "1"}}
+
+    assert seen_as(item, "v1", "ConfigMap").object | {"metadata": {}} == {
+        "apiVersion": "v2",
+        "kind": "Own",
+        "metadata": {},
+    }
+    assert seen_as(item, "v1", "ConfigMap").old is None
