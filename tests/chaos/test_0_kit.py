@@ -71,6 +71,22 @@ def test_in_a_gap_too_the_newest_state_and_deletions_must_arrive(without: tuple[
         _check(_arrive(*without), GAP)
 
 
+def test_a_kill_in_a_gap_excuses_only_what_was_created_above_the_position() -> None:
+    """The double fault: told of, not written down, and the history is gone."""
+    unseen_deletion = _arrive(7)
+    created_again = [*_arrive(), replace(_arrive()[9], id="other", type="Added", number=10)]
+    created_again[9] = replace(created_again[9], type="Modified")
+    above, below = replace(GAP, position=20), replace(GAP, position=40)
+    assert _check(unseen_deletion, above).skipped == 1
+    assert not compare(WRITTEN, created_again, [above]).split
+    with pytest.raises(AssertionError, match="lost"):
+        _check(unseen_deletion, below)
+    with pytest.raises(AssertionError, match="split"):
+        _check(created_again, below)
+    with pytest.raises(AssertionError, match="lost"):
+        _check(_arrive(9), above)
+
+
 def test_a_type_is_excused_only_where_the_creation_was_skipped() -> None:
     with pytest.raises(AssertionError, match="strange"):
         _check(_arrive(changed={9: "Added"}), GAP)
