@@ -15,6 +15,7 @@ from tests.e2e.kit.telling import Tell
 
 HERE = Path(__file__).parent
 FIGURES = pytest.StashKey[list[str]]()
+BEGUN = pytest.StashKey[float]()
 
 
 @pytest.fixture
@@ -25,6 +26,15 @@ def tell(request: pytest.FixtureRequest) -> Tell:
         request.config.stash.setdefault(FIGURES, []).append(f"{request.node.name}: {line}")
 
     return note
+
+
+@pytest.fixture(scope="session")
+def begun(
+    cluster: Cluster,  # noqa: ARG001 - notes it
+    pytestconfig: pytest.Config,
+) -> float:
+    """When this session began to make its cluster, monotonic seconds; 0 when the cluster was there before."""
+    return pytestconfig.stash.get(BEGUN, 0.0)
 
 
 @contextlib.contextmanager
@@ -84,6 +94,7 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     work = Path(os.environ.get("E2E_WORK", f"/tmp/evs-e2e-{os.environ.get('E2E_NAME', 'evs1')}"))  # noqa: S108
     running = (work / "kubeconfig").exists()
     if not running:
+        pytestconfig.stash[BEGUN] = time.monotonic()
         with timed(pytestconfig, "cluster up"):
             script("up", timeout=1800)
     try:

@@ -1,6 +1,7 @@
 """A cluster to test in: one made here for the session, or the user's own through KUBECONFIG."""
 
 import contextlib
+import datetime as dt
 import json
 import os
 import subprocess
@@ -118,6 +119,11 @@ class Cluster:
             "-n", namespace, "get", "lease", OPERATOR, "-o", "jsonpath={.spec.holderIdentity}", check=False
         )
         return "" if "NotFound" in lease or "Error" in lease else lease
+
+    def leading_since(self, namespace: str = OPERATOR) -> float:
+        """When the lease's holder took it, in seconds of the wall clock."""
+        spec = self.get("-n", namespace, "lease", OPERATOR)["spec"]
+        return dt.datetime.fromisoformat(spec["acquireTime"]).timestamp()
 
     def evidence(self) -> str:
         """What explains a failure: pods, sources, events and the operator's last lines."""

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 NOT_NEEDED = (
-    "sh", "bash", "dash", "busybox", "pip", "pip3", "apt", "dpkg", "perl", "gcc", "cc", "ld", "make", "su",
+    "sh", "bash", "dash", "busybox", "pip", "pip3", "uv", "apt", "dpkg", "perl", "su", "curl", "wget",
+    "gcc", "g++", "cc", "clang", "tcc", "as", "ld", "make",
 )  # fmt: skip
 DIRECTORIES = ("/app", "/usr", "/etc", "/var/lib")  # /lib is a link into /usr
 

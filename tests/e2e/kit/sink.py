@@ -110,11 +110,16 @@ class Writers:
             for number in range(WRITERS)
         ]
         self._errors: list[BaseException] = []
+        self._enough = threading.Event()
 
     def start(self) -> None:
         """Starts writing."""
         for thread in self._threads:
             thread.start()
+
+    def enough(self) -> None:
+        """Lets them end before all is written."""
+        self._enough.set()
 
     @property
     def done(self) -> int:
@@ -157,7 +162,8 @@ class Writers:
                 self.changes.append(Change(name, "Modified", mark))
                 alive[name] = mark
             due += self._pace
-            time.sleep(max(0.0, due - time.monotonic()))
+            if self._enough.wait(max(0.0, due - time.monotonic())):
+                return
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
