@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -55,15 +56,15 @@ def remove_sources(plane: ControlPlane, namespace: str) -> None:
     wait_until(lambda: not plane.api.request("GET", path)["items"], f"the EventSources of {namespace} to go")
 
 
-def ready_sources(plane: ControlPlane, namespace: str) -> int:
-    """How many EventSources say that they are Ready."""
-    return sum(
-        any(
-            c["type"] == "Ready" and c["status"] == "True"
-            for c in item.get("status", {}).get("conditions", ())
-        )
-        for item in plane.api.request("GET", eventsources(namespace))["items"]
-    )
+def ready_sources(plane: ControlPlane, namespaces: Iterable[str]) -> int:
+    """How many EventSources say that they are Ready; asked slowly, because the question itself is work."""
+    time.sleep(0.5)
+    found = 0
+    for namespace in namespaces:
+        for item in plane.api.request("GET", eventsources(namespace))["items"]:
+            holds = {c["type"]: c["status"] for c in item.get("status", {}).get("conditions", ())}
+            found += holds.get("Ready") == "True"
+    return found
 
 
 @dataclass(slots=True)

@@ -41,7 +41,7 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
     return above / sum((x - middle_x) ** 2 for x, _ in points)
 
 
-def summary(rounds: Sequence[Round]) -> Summary:
+def summary(rounds: Sequence[Mapping[str, float | None]]) -> Summary:
     """Median, least and most of each figure over the rounds that have it."""
     found: dict[str, list[float]] = {}
     for one in rounds:
@@ -54,7 +54,7 @@ def summary(rounds: Sequence[Round]) -> Summary:
     }
 
 
-def faults(name: str, peer: str, rounds: Sequence[Round]) -> list[str]:
+def faults(name: str, peer: str, rounds: Sequence[Mapping[str, float | None]]) -> list[str]:
     """Rounds in which something was lost or came twice: such a run proves nothing but a fault."""
     return [
         f"{name}, {peer}, round {number}: {one[kind]:g} {kind}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def measure(plane: ControlPlane, sizes: Sizes, log: Path) -> dict[str, Round]:
     return found
 
 
-def growth(found: dict[str, Round]) -> Round:
+def growth(found: Mapping[str, Mapping[str, float | None]]) -> Round:
     """Bytes of memory for each object and each source, the line through all sizes."""
     result: Round = {}
     for unit in ("objects", "sources"):
@@ -53,7 +54,9 @@ def growth(found: dict[str, Round]) -> Round:
     return result
 
 
-def series(found: dict[str, Round], unit: str, figure: str) -> list[tuple[float, float]]:
+def series(
+    found: Mapping[str, Mapping[str, float | None]], unit: str, figure: str
+) -> list[tuple[float, float]]:
     """A figure against the number of objects or sources."""
     points = []
     for name, figures in found.items():

@@ -48,11 +48,11 @@ def measure(plane: ControlPlane, sizes: Idle, windows: int, log: Path, name: str
         cluster.add_sources(plane, namespace, sizes.sources, SPEC)
     total = sizes.namespaces * sizes.sources
     with sink(0.0, log) as arrivals:
-        command = operator(plane, names[0], arrivals.url, *[f"--namespace={each}" for each in names[1:]])
+        command = operator(plane, names[0], arrivals.url, everywhere=len(names) > 1)
         began = time.monotonic()
         with process(command, log) as running:
             wait_until(
-                lambda: sum(cluster.ready_sources(plane, each) for each in names) == total,
+                lambda: cluster.ready_sources(plane, names) == total,
                 f"{total} EventSources to be Ready",
                 READY_SECONDS,
             )

@@ -93,22 +93,30 @@ def tail(log: Path) -> str:
 
 
 def wait_until(ready: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> float:
-    """Polls; returns how long it took.
+    """Polls; returns how long it took. No answer from a server that is asked (`OSError`) is "not yet".
 
     Raises:
         RuntimeError: it did not come true.
     """
     began = time.monotonic()
-    while not ready():
+    last = ""
+    while True:
+        try:
+            if ready():
+                return time.monotonic() - began
+        except OSError as error:
+            last = f" ({error})"
         if time.monotonic() - began > seconds:
-            raise RuntimeError(f"{what}: not within {seconds:g} s")
+            raise RuntimeError(f"{what}: not within {seconds:g} s{last}")
         time.sleep(0.02)
-    return time.monotonic() - began
 
 
-def operator(plane: ControlPlane, namespace: str, sink: str, *further: str) -> Command:
+def operator(
+    plane: ControlPlane, namespace: str, sink: str, *further: str, everywhere: bool = False
+) -> Command:
     """This product: command line, leader election, checkpoints and status as by default."""
-    argv = [sys.executable, "-m", "eventsource_operator", "run", "--namespace", namespace]
+    scope = "--all-namespaces" if everywhere else f"--namespace={namespace}"
+    argv = [sys.executable, "-m", "eventsource_operator", "run", scope]
     argv += ["--argo-server", sink, "--metrics-port", "0", *further]
     return Command(argv, {"KUBECONFIG": str(plane.kubeconfig), "POD_NAMESPACE": namespace})
 

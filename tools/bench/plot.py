@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 _WIDTH, _HEIGHT = 640, 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 40, 50
 _TICKS = 5
+_LEAST = 1e-9
 _STYLE = (
     "text{font:12px sans-serif;fill:#666}.title{font-size:14px;font-weight:bold}"
     ".axis{stroke:#999;fill:none}.grid{stroke:#ccc;stroke-dasharray:2 4}"
@@ -65,7 +66,7 @@ def line_chart(title: str, x_label: str, y_label: str, points: Sequence[tuple[fl
 
 def _nice(most: float) -> float:
     """The axis's end: 1, 2 or 5 times a power of ten, at least ``most`` with room for a label."""
-    if most <= 0:
+    if most < _LEAST:
         return 1.0
     power = 10.0 ** math.floor(math.log10(most))
     return next(step * power for step in (1.0, 2.0, 5.0, 10.0, 20.0) if step * power >= most * 1.05)
