@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import threading
 import time
 from collections import Counter
@@ -51,10 +52,16 @@ class Recorder:
         received: the processed events in the order of their arrival.
         faults: how often each fault was shown.
         fault: decides what happens to the request with this number; replaceable at any time.
+        tokens: the bearer tokens that are accepted, all others get 401; None accepts everything.
+        refused: how many events were answered with 401.
+        tls: serves HTTPS with it from the next `accept` on; given at first to `Recorder` itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.url = ""
+        self.tls = tls
+        self.tokens: frozenset[str] | None = None
+        self.refused = 0
         self.received: list[Received] = []
         self.faults: Counter[Fault] = Counter()
         self.fault: Callable[[int], Fault] = _none
@@ -104,10 +111,10 @@ class Recorder:
         app.router.add_get("/api/v1/workflow-event-bindings/{namespace}", _bindings)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True, ssl_context=self.tls)
         await site.start()
         host, self._port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{self._port}"
+        self.url = f"http{'s' if self.tls else ''}://{host}:{self._port}"
 
     async def _close(self) -> None:
         self._release()
@@ -117,6 +124,10 @@ class Recorder:
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if self.tokens is not None and (scheme != "Bearer" or token not in self.tokens):
+            self.refused += 1
+            return _answer(401, {"code": 16, "message": "token not valid for running mode"})
         self._number += 1
         fault = self.fault(self._number)
         self.faults[fault] += 1

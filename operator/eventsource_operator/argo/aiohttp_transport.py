@@ -286,7 +286,7 @@ def _failure(error: Exception, config: ServerConfig) -> ArgoError:
             return Unreachable(f"no connection within {config.connect_timeout:g} s", timeout=True)
         return Unreachable(f"no answer within {config.timeout:g} s", timeout=True)
     if isinstance(error, aiohttp.ClientSSLError):
-        return Unreachable(f"TLS: {getattr(error, 'certificate_error', None) or error}")
+        return Unreachable(f"TLS: {getattr(error, 'certificate_error', None) or error}", tls=True)
     if isinstance(error, aiohttp.ClientConnectorError):
         return Unreachable(f"cannot connect: {error.os_error}")
     if isinstance(

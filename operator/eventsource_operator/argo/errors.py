@@ -172,12 +172,14 @@ class Dispatch(ArgoError):
 class Unreachable(ArgoError):
     """No answer: refused, reset, cut off, a TLS failure or a timeout.
 
-    The server may or may not have acted on the request: only the caller knows whether a repeat is harmless.
+    The server may or may not have acted on the request: only the caller knows whether a repeat is harmless. With
+    ``tls`` its certificate was refused, or the client's: either may have been replaced.
     """
 
-    def __init__(self, message: str, *, timeout: bool = False) -> None:
+    def __init__(self, message: str, *, timeout: bool = False, tls: bool = False) -> None:
         super().__init__(message)
         self.timeout = timeout
+        self.tls = tls
 
 
 class RedirectRefused(ArgoError):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from eventsource_operator.api.eventsource import DispatchErrors
-from eventsource_operator.argo.errors import ArgoError, Unauthorized
+from eventsource_operator.argo.errors import ArgoError, Unauthorized, Unreachable
 from eventsource_operator.argo.protocol import EventRequest, event_request
 from eventsource_operator.core.budget import Budget
 from eventsource_operator.core.gate import Gate
@@ -92,6 +92,7 @@ class Sender:
         self.policy = policy
         self.endpoint = endpoint
         self._budget = budget
+        budget.join(owner)
         self._listener = listener
         self._may_send = may_send
         self.lanes: Lanes[Item] = Lanes()
@@ -288,6 +289,8 @@ class Sender:
                     item.due = time.monotonic() + pause
                     return False
                 endpoint.failed(outcome.reason, str(error), error.retry_after, sent_at)
+                if isinstance(error, Unreachable) and error.tls:
+                    asyncio.get_running_loop().create_task(_quietly(endpoint.refresh()))
                 self._listener.state_changed()
                 return False
             case Verdict.HOLD:
@@ -355,6 +358,9 @@ class Sender:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        for item in self.lanes.oldest():  # nobody will send it: others may have its place
+            self._budget.remove(self._owner, item.size)
+        self._budget.leave(self._owner)
 
 
 async def _quietly(work: Awaitable[None]) -> None:
