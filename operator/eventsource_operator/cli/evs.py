@@ -175,6 +175,10 @@ async def _status(settings: Settings, where: str | None, name: str | None, watch
                 click.echo(aligned(row, widths))
 
 
+def _in(where: str | None) -> str:
+    return f" in namespace {where}" if where else " in all namespaces"
+
+
 def _print_one(obj: dict[str, Any], output: str) -> None:
     if output == "yaml":
         click.echo("---")
@@ -183,7 +187,7 @@ def _print_one(obj: dict[str, Any], output: str) -> None:
 
 def _show(found: list[dict[str, Any]], name: str | None, where: str | None) -> None:
     if not found:
-        say(f"No EventSources in {f'namespace {where}' if where else 'any namespace'}.")
+        say(f"No EventSources{_in(where) if where else ' in any namespace'}.")
         return
     print_table(_TITLES, [_row(obj) for obj in found])
     rows = [
@@ -262,6 +266,10 @@ async def _tail(settings: Settings, where: str | None, name: str | None, output:
         if name and not found:
             raise WrongError(one_line(f"there is no EventSource {where}/{name}"))
         known = {obj["metadata"]["uid"]: status_of(obj).deliveries for obj in found}
+        one = f"{where}/{name}" if name else f"{len(found)} EventSources"
+        say(
+            f"Following {one}{'' if name else _in(where)} until interrupted."
+        )  # from here on nothing is missed
         async for kind, obj in changes(client, where, name, version):
             uid = obj["metadata"]["uid"]
             now = status_of(obj).deliveries

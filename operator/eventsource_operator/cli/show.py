@@ -59,6 +59,8 @@ def _target(target: dict[str, Any]) -> None:
     events = target["events"]
     if not events:
         return
+    if "tests" in target:
+        click.echo()
     titles = ("OBJECT", "TYPE", "EVENT ID", "SUBJECT", "BYTES")
     print_table(
         titles,
