@@ -2,6 +2,7 @@
 # A real single-node Kubernetes for the end-to-end tests: no registry, no systemd, no Docker.
 #
 #   tests/e2e/cluster.sh check      # says what this machine lacks, and the command that brings it; exit 3
+#   tests/e2e/cluster.sh prepare    # builds what `up` needs, once
 #   tests/e2e/cluster.sh up         # prints `export KUBECONFIG=…`
 #   tests/e2e/cluster.sh image TAG  # builds the Dockerfile and loads the image as TAG
 #   tests/e2e/cluster.sh load FILE  # loads a docker-archive
@@ -43,6 +44,23 @@ lacking() {
   done
   # shellcheck disable=SC2086
   [ -z "$missing" ] || echo "missing packages: apt-get update && apt-get install -y --no-install-recommends" $PACKAGES
+  [ "$(id -u)" != 0 ] || [ -n "$missing" ] || lacking_of_kernel
+}
+
+# The same for what only a trial tells: a container without privileges has root and packages, and nothing else.
+lacking_of_kernel() {
+  unshare --net --mount --pid --fork --kill-child --mount-proc true 2>/dev/null ||
+    { echo "network, mount and process namespaces cannot be made here: use a machine or a privileged container"; return; }
+  unshare --net sh -c 'ip link add va type veth peer name vb && ip link add vc type bridge' 2>/dev/null ||
+    echo "network links of the kinds veth and bridge cannot be made: the kernel lacks these modules"
+  unshare --net iptables -t nat -S >/dev/null 2>&1 || echo "iptables has no nat table here: the kernel lacks it"
+  local hierarchy
+  for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/*/; do
+    [ -e "$hierarchy/cgroup.procs" ] && [ "$hierarchy" = /sys/fs/cgroup -o ! -e /sys/fs/cgroup/cgroup.procs ] || continue
+    mkdir "$hierarchy/evs-trial.$$" 2>/dev/null && rmdir "$hierarchy/evs-trial.$$" && continue
+    echo "no control group can be made in $hierarchy"
+    return
+  done
 }
 
 binaries() {
@@ -57,6 +75,12 @@ case ${1:-} in
   check)
     reasons=$(lacking)
     [ -z "$reasons" ] || { echo "$reasons"; exit 3; }
+    ;;
+  prepare)
+    reasons=$(lacking)
+    [ -z "$reasons" ] || die "$reasons"
+    BIN=$(binaries); export BIN
+    "$E2E/cluster/images.sh" >/dev/null
     ;;
   up)
     reasons=$(lacking)
@@ -80,7 +104,7 @@ case ${1:-} in
     "$E2E/cluster/down.sh"
     ;;
   *)
-    sed -n '2,17s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,18s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

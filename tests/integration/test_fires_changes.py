@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from tests.support.controlplane import wait_for
 from tests.support.running_operator import Operator, Team
 from tests.support.sink import Sink
@@ -53,6 +55,39 @@ def test_an_expression_that_fails_does_not_match(team: Team, sink: Sink, operato
         assert "env" in errors["last"]["message"]
         assert team.condition(name, "Ready")["status"] == "True"
     assert "evaluationErrors" not in _status(team, "plain")
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        (
+            {"watch": [{"condition": "object.data.env ==\n  'prod' &&& true"}]},
+            "spec.watch[0].condition: line 2, column 12: ",
+        ),
+        (
+            {"watch": [{}, {"kind": "Pod", "condition": "has(object)"}]},
+            "spec.watch[1].condition: line 1, column 5: ",
+        ),
+        (
+            {"watch": [{}], "event": {"payload": "{'a': object.data.env"}},
+            "spec.event.payload: line 1, column ",
+        ),
+    ],
+    ids=["second line", "second target", "payload"],
+)
+def test_a_wrong_expression_is_told_with_its_place(
+    team: Team, sink: Sink, operator: Operator, spec: dict[str, Any], told: str
+) -> None:
+    """Accepted=False names field, line and column; mended, the source goes on by itself."""
+    team.source("wrong", spec, ready=False)
+    condition = team.until("wrong", "Accepted", "False")
+    assert told in condition["message"]
+    assert team.condition("wrong", "Ready")["status"] == "False"
+    generation = team.edit_source("wrong", {"watch": [{"names": ["app"]}], "event": None})
+    team.until("wrong", "Ready", "True", generation=generation)
+    team.put("app", {})
+    sink.wait(f"{team.name}/wrong", 1, evidence=operator.tail)
+    assert sink.whats(f"{team.name}/wrong") == [("Added", "app")]
 
 
 def test_a_quiet_period_makes_one_event_of_many_changes(team: Team, sink: Sink, operator: Operator) -> None:
