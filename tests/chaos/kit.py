@@ -58,10 +58,10 @@ class Operator(running_operator.Operator):
         return int(re.findall(r"^VmRSS:\s+(\d+)", text, re.MULTILINE)[0]) / 1024
 
     @property
-    def queued(self) -> float:
-        """Seconds in which its main thread could have run, and the machine was busy with others."""
+    def scheduled(self) -> tuple[float, float]:
+        """Seconds in which its main thread ran, and in which it could have run while the machine was busy."""
         fields = Path(f"/proc/{self._running().pid}/schedstat").read_text(encoding="utf-8").split()
-        return int(fields[1]) / 1e9
+        return int(fields[0]) / 1e9, int(fields[1]) / 1e9
 
     @property
     def metrics_url(self) -> str:
