@@ -51,6 +51,10 @@ class Forbidden(KubeError):  # noqa: N818
     """403: the operator lacks a right (or an admission plugin refuses)."""
 
 
+class NamespaceEnding(Forbidden):
+    """403: the namespace is being deleted, and takes nothing new."""
+
+
 class NotFound(KubeError):  # noqa: N818
     """404: no such object, or the API server does not serve the kind."""
 
@@ -136,7 +140,17 @@ def from_status(
     if code >= _SERVER_ERRORS:
         return Unavailable(code, reason or "ServerError", message)
     kind = _BY_STATUS.get(code, KubeError)
+    if kind is Forbidden and _ending(status):
+        kind = NamespaceEnding
     return kind(code, reason or kind.__name__, message)
+
+
+def _ending(status: Mapping[str, Any]) -> bool:
+    details = status.get("details")
+    causes = details.get("causes") if isinstance(details, Mapping) else None
+    return isinstance(causes, list) and any(
+        isinstance(cause, Mapping) and cause.get("reason") == "NamespaceTerminating" for cause in causes
+    )
 
 
 def from_response(status: int, body: bytes, headers: Mapping[str, str]) -> KubeError:

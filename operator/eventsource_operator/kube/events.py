@@ -23,7 +23,7 @@ from eventsource_operator.api.checkpoint import ObjectRef
 from eventsource_operator.core.text import clean
 from eventsource_operator.kube.client import KubeClient
 from eventsource_operator.kube.discovery import Resource
-from eventsource_operator.kube.errors import KubeError, NotFound
+from eventsource_operator.kube.errors import KubeError, NamespaceEnding, NotFound
 
 _log = logging.getLogger(__name__)
 
@@ -214,6 +214,8 @@ class EventRecorder:
         count = series.count
         try:
             await self._send(series, count)
+        except (NamespaceEnding, NotFound):
+            self.dropped += 1  # nobody will read it
         except KubeError as error:
             self.failed += 1
             if not self._failing:

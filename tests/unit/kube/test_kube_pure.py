@@ -359,3 +359,22 @@ async def test_leadership_ends_by_itself_when_the_clock_passes_the_deadline() ->
 async def test_no_configuration_is_told_with_the_remedy() -> None:
     with pytest.raises(errors.ConfigurationError, match="pass --kubeconfig or set KUBECONFIG"):
         await config.load("/nonexistent/config", None)
+
+
+async def test_a_namespace_that_ends_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    """What the API server says when an Event comes too late (measured): nobody will read it."""
+    status = {
+        "reason": "Forbidden",
+        "message": "events is forbidden: unable to create new content in namespace a because it is being terminated",
+        "details": {"causes": [{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]},
+    }
+    error = errors.from_status(status, http_status=403)
+    assert isinstance(error, errors.NamespaceEnding)
+    assert not isinstance(errors.from_status({**status, "details": {}}, http_status=403), errors.NamespaceEnding)
+    api, clock = FakeApi({POST: error}), Clock()
+    events = recorder(api, clock)
+    with caplog.at_level(logging.WARNING):
+        events.record(ref(), "Normal", "A", "", "X")
+        await events.close()
+    assert caplog.records == []
+    assert (events.failed, events.dropped) == (0, 1)
