@@ -160,6 +160,15 @@ def test_a_new_source_starts_at_zero_and_is_bound_once() -> None:
     assert lines_of(metrics)['eventsource_operator_deliveries_total{result="failed",source="a/a"}'] == 0
 
 
+def test_bindings_that_were_never_listed_are_not_none() -> None:
+    """The alert that nobody listens must not fire while nobody knows."""
+    metrics = Metrics()
+    metrics.source("a/a").pending.set(0)
+    assert not [name for name in lines_of(metrics) if "_bindings{" in name]
+    metrics.source("a/a").bindings.set(0)
+    assert lines_of(metrics)['eventsource_operator_bindings{source="a/a"}'] == 0
+
+
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as opened:

@@ -32,10 +32,13 @@ RESULTS: Final[tuple[Result, ...]] = ("delivered", "failed", "absorbed", "retrie
 class SourceMetrics:
     """What is counted for one EventSource; made by `Metrics.source`."""
 
-    __slots__ = ("_changes", "_last", "_metrics", "_name", "_results", "bindings", "gone", "pending")
+    __slots__ = ("_changes", "_last", "_metrics", "_name", "_results", "gone", "pending")
 
     def __init__(self, metrics: Metrics, name: str) -> None:
-        """Bind the children, so that each series exists from the start with 0."""
+        """Bind the children, so that each series exists from the start with 0.
+
+        Except for what is not known yet: when something was last delivered, and how many bindings listen.
+        """
         self._metrics = metrics
         self._name = name
         self._changes = metrics.changes.labels(name)
@@ -43,7 +46,11 @@ class SourceMetrics:
         self._last: Gauge | None = None
         self.gone = False  # a late acknowledgement must not bring the series back
         self.pending = metrics.pending.labels(name)
-        self.bindings = metrics.bindings.labels(name)
+
+    @property
+    def bindings(self) -> Gauge:
+        """The number of bindings; there once they were listed: no alert may take unknown for none."""
+        return self._metrics.bindings.labels(self._name)
 
     def change(self, count: int = 1) -> None:
         """Count changes that the source selected."""
