@@ -161,7 +161,7 @@ class App:
         await self.services.client.close()
 
     async def _lead(self) -> None:
-        _log.info("leading: %d sources", len(self._objects))
+        _log.info("leading")
         self._leading = True
         self.metrics.leader.set(1)
         for uid in tuple(self._objects):
