@@ -29,6 +29,9 @@ _PAGE_BYTES = 32 * 1024 * 1024  # a page above this is asked for again in smalle
 _RELOAD_SECONDS = 5.0  # credentials are read again at most this often after a 401
 _WATCH_SECONDS = (300, 600)  # as client-go: a random length spreads the re-openings
 _REDIRECT = 300
+_REQUESTS = 32
+"""Ordinary requests under way at a time. A thousand sources that start at once would else open a thousand TLS
+connections, and the renewal of the Lease would wait behind them until it is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class KubeClient:
         self._configuration = configuration
         self._source = (kubeconfig, context)
         self._reload_lock = asyncio.Lock()
+        self._turns = asyncio.Semaphore(_REQUESTS)
         self._reloaded = float("-inf")
         self._session = aiohttp.ClientSession(
             # Each watch holds a connection: a limit here would be a limit on the sources.
@@ -117,6 +121,7 @@ class KubeClient:
         content_type: str = "application/json",
         accept: str = "application/json",
         timeout: float = 30,  # noqa: ASYNC109 - it is aiohttp's own time limit
+        urgent: bool = False,
     ) -> Any:
         """Make one request and decode the answer.
 
@@ -127,7 +132,8 @@ class KubeClient:
             body: Anything orjson can write.
             content_type: Of the body; `application/apply-patch+yaml` for server-side apply.
             accept: The representation asked for.
-            timeout: Seconds for the whole exchange.
+            timeout: Seconds for the whole exchange, once it is this request's turn.
+            urgent: Do not wait for a turn: for the Lease.
 
         Returns:
             The decoded JSON, None for an empty answer.
@@ -141,7 +147,14 @@ class KubeClient:
             data = orjson.dumps(body)
             headers["Content-Type"] = content_type
         limit = aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT_SECONDS)
-        async with self._opened(_Call(method, path, limit, query, headers, data)) as response:
+        call = _Call(method, path, limit, query, headers, data)
+        if urgent:
+            return await self._answer(call)
+        async with self._turns:
+            return await self._answer(call)
+
+    async def _answer(self, call: _Call) -> Any:
+        async with self._opened(call) as response:
             return _decode(response, await _read(response, None))
 
     async def list_pages(

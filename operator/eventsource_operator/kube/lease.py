@@ -120,7 +120,7 @@ class LeaseLock(BaseLock):  # type: ignore[misc]  # the package has no usable ty
         return True
 
     async def _request(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        return dict(await self._client.request(method, path, body=body, timeout=REQUEST_SECONDS))
+        return dict(await self._client.request(method, path, body=body, timeout=REQUEST_SECONDS, urgent=True))
 
     def _note(self, error: KubeError) -> None:
         kind = type(error).__name__
