@@ -41,6 +41,9 @@ _log = logging.getLogger(__name__)
 _GC_THRESHOLDS = (10_000, 20, 50)
 """New objects before the young are looked through, and how many such passes before the older ones are."""
 
+_TICK_SECONDS = 0.25
+"""How exactly the sources' positions are written when they are due."""
+
 _LOOP_SILENCE = 30.0
 """Seconds without a turn of the event loop's own clock after which the process counts as hung."""
 
@@ -136,6 +139,7 @@ class App:
         self._tasks = [
             asyncio.create_task(self.services.recorder.run(), name="events"),
             asyncio.create_task(self._heartbeat(), name="heartbeat"),
+            asyncio.create_task(self._clock(), name="clock"),
             asyncio.create_task(self._leadership.run(), name="leadership"),
         ]
 
@@ -180,6 +184,14 @@ class App:
             self._beat = time.monotonic()
             self.metrics.old_state_bytes.set(self._past.size)
             await asyncio.sleep(1)
+
+    async def _clock(self) -> None:
+        """Tells all sources the time: a timer in each would wake the process all the time."""
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            now = time.monotonic()
+            for loop in tuple(self._loops.values()):
+                loop.tick(now)
 
     def _healthy(self) -> tuple[bool, str]:
         silent = time.monotonic() - self._beat

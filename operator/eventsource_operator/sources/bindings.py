@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -49,9 +50,18 @@ class BindingsBoard:
         self.lists = 0
 
     async def listing(
-        self, endpoint: Endpoint, namespace: str, label_selector: str, field_selector: str, max_age: float
+        self,
+        endpoint: Endpoint,
+        namespace: str,
+        label_selector: str,
+        field_selector: str,
+        max_age: float,
+        refresh: Callable[[Endpoint], Awaitable[None]] | None = None,
     ) -> Listing:
-        """The bindings, not older than ``max_age`` seconds; empty namespace: everywhere. Never raises."""
+        """The bindings, not older than ``max_age`` seconds; empty namespace: everywhere. Never raises.
+
+        ``refresh`` is awaited before the server is asked, for all who share the answer: it reads credentials again.
+        """
         key = _Key(endpoint.key, namespace, label_selector, field_selector)
         entry = self._entries.setdefault(key, _Entry(asyncio.Lock()))
         async with entry.lock:
@@ -60,6 +70,8 @@ class BindingsBoard:
                 good = min(max_age, _FAILED_SECONDS) if known.error else max_age
                 if time.monotonic() - known.taken < good:
                     return known
+            if refresh is not None:
+                await refresh(endpoint)
             entry.listing = await self._list(endpoint, key)
             return entry.listing
 

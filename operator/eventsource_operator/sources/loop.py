@@ -18,6 +18,7 @@ from eventsource_operator.argo.errors import ArgoError
 from eventsource_operator.core.conditions import Fact, Reason
 from eventsource_operator.core.event import EventBuilder
 from eventsource_operator.core.ledger import LedgerError
+from eventsource_operator.delivery.endpoint import Endpoint
 from eventsource_operator.delivery.sender import CredentialsError, Sender
 from eventsource_operator.kube.checkpoints import SOURCE_UID_LABEL
 from eventsource_operator.kube.errors import KubeError
@@ -65,6 +66,10 @@ class SourceLoop:
         self._resync_at = 0.0
         self._again_at: float | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._save_at = float("inf")
+        self._saving: asyncio.Task[None] | None = None
+        self._reload = False
+        """Credentials and bindings are asked for again, however young they are: the configuration changed."""
 
     @property
     def obj(self) -> EventSource:
@@ -73,7 +78,8 @@ class SourceLoop:
 
     def start(self) -> None:
         """Begins."""
-        for work in (self._reconcile_forever(), self.teller.run(), self._save_forever()):
+        self._save_at = time.monotonic() + min(_FIRST_SAVE_SECONDS, self.services.settings.position_interval)
+        for work in (self._reconcile_forever(), self.teller.run()):
             self._tasks.append(asyncio.create_task(work, name=f"source {self.source.name}"))
 
     def update(self, obj: EventSource) -> None:
@@ -92,7 +98,7 @@ class SourceLoop:
     def poke(self, *, resync: bool = False) -> None:
         """Look again now."""
         if resync:
-            self._resync_at = 0.0
+            self._resync_at, self._reload = 0.0, True
         self.source.wake.set()
 
     # -------------------------------------------------------------- reconcile
@@ -102,7 +108,10 @@ class SourceLoop:
             source.wake.clear()
             self._again_at = None
             try:
-                await self._reconcile()
+                async with self.services.passes:
+                    due = await self._reconcile()
+                if due:
+                    await self._list_bindings(self.obj)
             except KubeError as error:
                 self.state.trouble = trouble_of(error)
                 self._again_at = time.monotonic() + _AGAIN
@@ -124,16 +133,17 @@ class SourceLoop:
             except TimeoutError:
                 source.drained()
 
-    async def _reconcile(self) -> None:
+    async def _reconcile(self) -> bool:
+        """One pass; asks the API server only, never an Argo Server. Returns whether the resync was due."""
         obj = self.obj
         if self._outdated(obj) and not self._compile(obj):
             self._pause()
             self._resync_at = time.monotonic() + obj.spec.bindings.resync_seconds
-            return
+            return False
         if self.state.compiled is None:
-            return
+            return False
         if self._loaded is None and not await self._load():
-            return
+            return False
         now = time.monotonic()
         due = now >= self._resync_at
         if due:
@@ -152,8 +162,7 @@ class SourceLoop:
             self.source.sender.paused = obj.spec.suspend or plan.send_denied or bool(self.state.refused)
             self.source.sender.pump()
             await replay(self, obj)
-        if due:
-            await self._list_bindings(obj)
+        return due
 
     async def _plan(self, obj: EventSource, compiled: Compiled) -> Plan:
         state, self._replan = self.state, False
@@ -257,36 +266,45 @@ class SourceLoop:
         if sender is None:
             return
         spec = obj.spec.bindings
-        try:
-            await self.services.servers.refresh(sender.endpoint)
-        except (ArgoError, CredentialsError) as error:
-            _log.info("credentials could not be read again: %s", error, extra={"source": self.source.name})
+        reload, self._reload = self._reload, False
         self.state.listing = await self.services.bindings.listing(
             sender.endpoint,
             obj.event_namespace,
             spec.label_selector,
             spec.field_selector,
-            spec.resync_seconds * 0.8,
+            0.0 if reload else spec.resync_seconds * 0.8,
+            self._refresh,
         )
         if self.state.listing.error:  # seen to be mended before the next resync; how many listen is not known
             self._resync_at = min(self._resync_at, time.monotonic() + _RELIST)
         else:
             self.source.metrics.bindings.set(len(self.state.listing.names))
 
+    async def _refresh(self, endpoint: Endpoint) -> None:
+        try:
+            await self.services.servers.refresh(endpoint)
+        except (ArgoError, CredentialsError) as error:
+            _log.info("credentials could not be read again: %s", error, extra={"source": self.source.name})
+
     # ------------------------------------------------------------- checkpoint
-    async def _save_forever(self) -> None:
-        """The first time sooner: who is killed again and again must get ahead, not repeat all since the first kill."""
-        pause = min(_FIRST_SAVE_SECONDS, self.services.settings.position_interval)
-        while True:
-            await asyncio.sleep(pause)
-            pause = self.services.settings.position_interval
-            if self._unsaved and self._may_save:
-                try:
-                    await self._save()
-                except KubeError as error:
-                    _log.warning(
-                        "the checkpoint could not be written: %s", error, extra={"source": self.source.name}
-                    )
+    def tick(self, now: float) -> None:
+        """Begins to write the position when it is time; called often, for all sources by one clock.
+
+        A timer of its own for each source would wake the process hundreds of times a second for nothing. The first
+        time is sooner: who is killed again and again must get ahead, not repeat all since the first kill.
+        """
+        if now < self._save_at or (self._saving is not None and not self._saving.done()):
+            return
+        self._save_at = now + self.services.settings.position_interval
+        if self._unsaved and self._may_save:
+            self._saving = asyncio.create_task(self._save_now(), name=f"save {self.source.name}")
+
+    async def _save_now(self) -> None:
+        try:
+            await self._save()
+        except KubeError as error:
+            _log.warning("the checkpoint could not be written: %s", error, extra={"source": self.source.name})
+        self._save_at = time.monotonic() + self.services.settings.position_interval
 
     @property
     def _unsaved(self) -> bool:
@@ -329,9 +347,11 @@ class SourceLoop:
         source, hub = self.source, self.services.hub
         for tracker in source.trackers.values():
             hub.leave(tracker)
-        for task in self._tasks:
+        self._save_at = float("inf")
+        tasks = self._tasks + ([self._saving] if self._saving is not None else [])
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         sender = source.sender
         if sender is not None:
             began = time.monotonic()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from eventsource_operator.core.budget import Budget
 from eventsource_operator.kube.checkpoints import CheckpointStore
@@ -16,6 +17,9 @@ from eventsource_operator.sources.bindings import BindingsBoard
 from eventsource_operator.sources.namespaces import NamespaceWatch
 from eventsource_operator.sources.servers import Servers
 from eventsource_operator.streams.hub import StreamHub
+
+_PASSES = 16
+"""Passes over a source at a time: where a thousand begin at once, the Lease is still renewed between them."""
 
 
 @dataclass(slots=True)
@@ -34,3 +38,4 @@ class Services:
     recorder: EventRecorder
     metrics: Metrics
     may_send: Callable[[], bool]
+    passes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PASSES))

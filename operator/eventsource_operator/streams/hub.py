@@ -16,6 +16,9 @@ _log = logging.getLogger(__name__)
 _GATHER = 0.02
 """Seconds in which subscribers of one feed are gathered into one reader."""
 
+_GATHER_LATER = 0.2
+"""The same where the feed is read already: a thousand sources that begin one after the other share few lists."""
+
 _AGAIN = 5.0
 """Seconds after which a reader that failed for a reason nobody foresaw is replaced."""
 
@@ -48,7 +51,8 @@ class StreamHub:
             gathered.add(subscriber)
             return
         self._joining[subscriber.feed] = {subscriber}
-        asyncio.get_running_loop().call_later(_GATHER, self._start, subscriber.feed)
+        pause = _GATHER_LATER if subscriber.feed in self._main else _GATHER
+        asyncio.get_running_loop().call_later(pause, self._start, subscriber.feed)
 
     def leave(self, subscriber: Subscriber) -> None:
         """It is not read for any more; its reader ends when it was the last."""
