@@ -103,9 +103,11 @@ def _value(verdict: Mapping[str, Any]) -> str:
 def document(report: Mapping[str, Any], docs: Path = DOCS) -> list[Path]:
     """Writes the figures into the documentation; returns the files."""
     written = [docs / "benchmarks.md", docs / "limits.md"]
-    replace_block(written[0], "\n".join(_benchmarks(report)))
+    charts = list(plots(report, docs))
+    pictures = [f"\n![{path.stem.replace('-', ' ')}]({path.name})" for path in charts]
+    replace_block(written[0], "\n".join([*_benchmarks(report), *pictures]))
     replace_block(written[1], "\n".join(_limits(report)))
-    return written + list(plots(report, docs))
+    return written + charts
 
 
 def replace_block(path: Path, text: str) -> None:
