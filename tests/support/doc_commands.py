@@ -14,6 +14,8 @@ import click
 import yaml
 
 from eventsource_operator.cli import evs, main
+from tools.bench.__main__ import arguments
+from tools.bench.suite import SUITE
 from tools.doc_blocks import ROOT
 
 OTHERS = frozenset(
@@ -113,11 +115,17 @@ def _dev(words: list[str]) -> str:
     name, rest = (words[0] if words else "help"), words[1:]
     if name not in _dev_commands():
         return f"./dev has no {name}; it has {', '.join(sorted(_dev_commands()))}"
-    allowed = {"demo": {"--once"}, "bench": {f"B{number}" for number in range(1, 7)}}
+    allowed = {"demo": {"--once"}, "bench": _bench_words() | {word for word in rest if word.isdigit()}}
     if name == "test":
         return next((f"there is no {word}" for word in rest if not _is_pytest(word, rest)), "")
     extra = sorted(set(rest) - allowed.get(name, set()))
     return f"./dev {name} does not know {', '.join(extra)}" if extra and name != "build" else ""
+
+
+@cache
+def _bench_words() -> frozenset[str]:
+    flags = (flag for action in arguments()._actions for flag in action.option_strings)
+    return frozenset({*flags, *(each.name for each in SUITE)})
 
 
 def _is_pytest(word: str, words: list[str]) -> bool:
