@@ -35,7 +35,7 @@ def test_from_nothing_to_a_succeeded_workflow(
         cluster.kubectl("-n", namespace, "patch", "configmap", "app", "--type=merge", "-p", patch)
 
         def succeeded() -> bool:
-            return [item["status"]["phase"] for item in argo.workflows(cluster, namespace)] == ["Succeeded"]
+            return argo.phases(cluster, namespace) == ["Succeeded"]
 
         wait_for(succeeded, 60, "one Workflow, Succeeded")
         tell(

@@ -79,9 +79,7 @@ def test_it_does_the_job(cluster: Cluster, namespaced: str) -> None:
         patch = json.dumps({"data": {"LOG_LEVEL": "trace"}})
         cluster.kubectl("-n", namespaced, "patch", "configmap", "app", "--type=merge", "-p", patch)
         wait_for(
-            lambda: (
-                [item["status"]["phase"] for item in argo.workflows(cluster, namespaced)] == ["Succeeded"]
-            ),
+            lambda: argo.phases(cluster, namespaced) == ["Succeeded"],
             60,
             "the Workflow, Succeeded",
         )

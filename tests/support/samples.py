@@ -56,11 +56,10 @@ class Place:
         """The only Workflow with this text in its parameters, once it is in that phase (empty: in any)."""
 
         def found() -> dict[str, Any]:
-            every = self.workflows(selector)
-            (only,) = [each for each in every if text in json.dumps(parameters(each))] or [{}]
-            assert only
-            assert phase in {"", only.get("status", {}).get("phase")}
-            return only
+            every = [each for each in self.workflows(selector) if text in json.dumps(parameters(each))]
+            assert len(every) == 1
+            assert phase in {"", every[0].get("status", {}).get("phase")}
+            return every[0]
 
         return wait_for(found, 60, f"one Workflow {selector} {phase}", lambda: self.workflows(""))
 
@@ -215,7 +214,10 @@ def run_broadcast(kubectl: Kubectl) -> None:
         platform.patch("configmap", "base-settings", {"data": {"proxy": "proxy-b:3128"}})
         names = set()
         for team in ("team-a", "team-b"):
-            workflow = Place(kubectl, team).workflow("example.com/follows=base-settings", "Succeeded")
+            # Its own ConfigMap has one, too, if it is seen as new.
+            workflow = Place(kubectl, team).workflow(
+                "example.com/follows=base-settings", "Succeeded", "proxy-b"
+            )
             assert parameters(workflow) == {"settings": '{"proxy":"proxy-b:3128"}'}
             names.add(workflow["metadata"]["name"])
         assert len(names) == 1, "one event, one id"

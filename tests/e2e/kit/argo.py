@@ -170,6 +170,11 @@ def workflows(cluster: Cluster, namespace: str, selector: str = "") -> list[dict
     return sorted(items, key=lambda item: str(item["metadata"]["creationTimestamp"]))
 
 
+def phases(cluster: Cluster, namespace: str) -> list[str]:
+    """How far the namespace's Workflows are; empty for one that the controller has not seen yet."""
+    return [str(item.get("status", {}).get("phase", "")) for item in workflows(cluster, namespace)]
+
+
 def parameters(workflow: dict[str, Any]) -> dict[str, str]:
     """A Workflow's arguments by name."""
     return {item["name"]: item["value"] for item in workflow["spec"]["arguments"]["parameters"]}
