@@ -124,8 +124,25 @@ def _patch_list(at: str, old: list[Any], new: list[Any], depth: int) -> Iterator
 
 
 def _same(old: Any, new: Any) -> bool:
-    """Equality as JSON has it: 1, 1.0 and true differ."""
-    return next(_patch("", old, new, 0), None) is None
+    """Equality as JSON has it: 1, 1.0 and true differ. Looks at each value once, however they are nested."""
+    stack = [(old, new)]
+    while stack:
+        before, after = stack.pop()
+        if before is after:
+            continue
+        if type(before) is not type(after):
+            return False
+        if isinstance(before, dict):
+            if before.keys() != after.keys():
+                return False
+            stack.extend((value, after[key]) for key, value in before.items())
+        elif isinstance(before, list):
+            if len(before) != len(after):
+                return False
+            stack.extend(zip(before, after, strict=True))
+        elif before != after:
+            return False
+    return True
 
 
 def _pointer(key: str) -> str:

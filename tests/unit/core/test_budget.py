@@ -114,3 +114,25 @@ def test_a_limit_of_one_lets_one_through_at_a_time() -> None:
     assert not budget.accepts("b")
     budget.remove("a", 5)
     assert budget.accepts("b")
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a/x", "a/y", "b/x"]), st.integers(0, 99)), max_size=30))
+def test_what_is_taken_back_leaves_nothing_behind(held: list[tuple[str, int]]) -> None:
+    budget = Budget(limit=100, limit_bytes=1000)
+    for owner, size in held:
+        budget.add(owner, size)
+    for owner, size in held:
+        budget.remove(owner, size)
+
+    assert (budget.total, budget.total_bytes) == (0, 0)
+    assert not budget._held, "an owner that holds nothing takes no share"
+    assert not budget._by_tenant
+
+
+def test_the_bytes_of_what_went_are_not_held_against_its_owner() -> None:
+    budget = Budget(limit=100, limit_bytes=100)
+    budget.add("a", 40)
+    budget.add("a", 2)
+    budget.remove("a", 40)
+
+    assert budget.has_room("a"), "2 of 50 bytes"

@@ -326,3 +326,17 @@ def test_a_snapshot_leaves_to_the_delta_what_the_window_may_still_change() -> No
     assert cursor.progress(1.0).delta == (["ns/a"],)
     cursor.settle(slot)
     assert cursor.progress(1.0).delta == (["ns/a", "u"],)
+
+
+def test_what_was_learned_is_unsaved_until_a_checkpoint_has_it() -> None:
+    cursor = Cursor(position=1)
+    cursor.apply("a", Entry("u", None), (), rv=2, now=0.0)
+    assert cursor.unsaved
+
+
+def test_what_was_known_already_leaves_nothing_unsaved() -> None:
+    cursor = Cursor({"a": Entry("u", None)}, position=1)
+
+    cursor.apply("a", Entry("u", None), (), rv=3, now=0.0)
+
+    assert not cursor.unsaved

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Callable
 from typing import Any
 
 import jsonpatch
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventsource_operator.core.diff import changed_paths, json_patch
+from eventsource_operator.core.diff import _same, changed_paths, json_patch
 from eventsource_operator.core.redaction import LAST_APPLIED
 
 KEYS = st.sampled_from(["a", "b", "c.d", "x/y", "~", ""])
@@ -139,3 +140,41 @@ def _nested(levels: int, leaf: int) -> dict[str, Any]:
 
 def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "patch"),
+    [
+        ([0, 1, 7, 8, 9], [0, 7, 8, 9], [{"op": "remove", "path": "/1"}]),
+        ([7, 8, 9], [1, 7, 8, 9], [{"op": "add", "path": "/0", "value": 1}]),
+        ([1, 2, 7, 8, 9], [1, 3, 7, 8, 9], [{"op": "replace", "path": "/1", "value": 3}]),
+        (
+            [{"a": 1, "b": 2}, 5, 6],
+            [{"a": 1, "b": 3}, 6],
+            [
+                {"op": "replace", "path": "/0/b", "value": 3},
+                {"op": "remove", "path": "/1"},
+            ],
+        ),
+    ],
+)
+def test_a_list_keeps_its_beginning_and_its_end(old: Any, new: Any, patch: list[dict[str, Any]]) -> None:
+    assert json_patch({"l": old}, {"l": new}) == [{**step, "path": f"/l{step['path']}"} for step in patch]
+
+
+@pytest.mark.parametrize("wrap", [lambda value: {"a": value}, lambda value: [value]])
+def test_a_patch_descends_a_hundred_levels_and_replaces_what_lies_below(wrap: Callable[[Any], Any]) -> None:
+    def nested(levels: int, leaf: int) -> Any:
+        value: Any = leaf
+        for _ in range(levels):
+            value = wrap(value)
+        return value
+
+    for levels, deepest in ((99, 99), (100, 100), (101, 100), (150, 100)):
+        (step,) = json_patch(nested(levels, 1), nested(levels, 2))
+        assert (levels, step["path"].count("/")) == (levels, deepest)
+
+
+@given(VALUES, VALUES)
+def test_equality_is_that_of_json(old: Any, new: Any) -> None:
+    assert _same(old, new) is (_json(old) == _json(new))

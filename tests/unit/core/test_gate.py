@@ -204,3 +204,30 @@ def test_an_abandoned_probe_leaves_the_way_to_the_next(closed: float, later: flo
     assert gate.abandon(closed + FIRST)
 
     assert gate.wait(closed + FIRST + later) == 0.0
+
+
+def test_a_new_gate_stands_open_and_says_nothing() -> None:
+    gate = Gate()
+
+    assert (gate.closed, gate.reason, gate.message) == (False, "", "")
+
+
+def test_out_of_the_box_the_first_probe_comes_after_a_fifth_of_a_second_and_then_every_two() -> None:
+    gate = Gate()
+    gate.close("Away", "gone", 0.0, sent_at=-1.0)
+    pauses = [gate.wait(0.0)]
+    for _ in range(5):
+        gate.passing()
+        gate.close("Away", "gone", 0.0, sent_at=0.0)
+        pauses.append(gate.wait(0.0))
+
+    assert pauses == pytest.approx([0.2, 0.4, 0.8, 1.6, 2.0, 2.0])
+
+
+def test_a_probe_that_fails_heeds_what_the_server_asks_for_as_well() -> None:
+    gate = Gate(FIRST, MOST)
+    gate.close("Away", "gone", 0.0, sent_at=-1.0)
+    gate.passing()
+    gate.close("Away", "gone", 1.0, 30.0, sent_at=1.0)
+
+    assert gate.wait(1.0) == 30.0

@@ -210,3 +210,32 @@ def test_the_youngest_is_offered_for_merging_unless_it_is_under_way() -> None:
     lanes.drop_last("a")
     assert lanes.last("a") is None
     assert len(lanes) == 1
+
+
+def test_what_is_due_now_needs_no_waiting() -> None:
+    lanes: Lanes[Thing] = Lanes()
+    lanes.push(Thing("a", 1, due=5.0), 5.0)
+
+    assert lanes.has_ready
+    assert lanes.next_due() is None
+
+
+def test_a_wait_that_was_shortened_does_not_hide_the_next_lane() -> None:
+    lanes: Lanes[Thing] = Lanes()
+    lanes.push(Thing("a", 1, due=5.0), 0.0)
+    lanes.drop_last("a")
+    lanes.push(Thing("a", 2, due=3.0), 0.0)  # leaves an entry for 5.0 behind
+    lanes.push(Thing("b", 3, due=6.0), 0.0)
+    first = lanes.take(3.0)
+    assert first == Thing("a", 2, due=3.0)
+
+    assert lanes.take(6.0) == Thing("b", 3, due=6.0), "the stale entry is passed over, not stopped at"
+
+
+def test_a_lane_that_went_while_it_waited_wakes_nobody() -> None:
+    lanes: Lanes[Thing] = Lanes()
+    lanes.push(Thing("a", 1, due=5.0), 0.0)
+    lanes.drop_last("a")
+
+    assert lanes.take(5.0) is None
+    assert not lanes.has_ready

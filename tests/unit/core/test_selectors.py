@@ -85,6 +85,7 @@ def test_what_the_server_would_refuse_is_refused(selector: LabelSelector, hint: 
 
 def test_good_keys_and_values() -> None:
     validate_label_selector(LabelSelector((("app.kubernetes.io/name", ""), ("a", "A_b.c-9"))))
+    validate_label_selector(LabelSelector((("x" * 253 + "/" + "b" * 63, "c" * 63),)))
 
 
 @pytest.mark.parametrize(
