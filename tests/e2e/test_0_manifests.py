@@ -1,6 +1,5 @@
 """The manifests without a cluster: kustomize and Helm say the same, and neither says more than it should."""
 
-import re
 from typing import Any
 
 import pytest
@@ -110,29 +109,6 @@ def test_no_right_is_a_wildcard_and_none_reaches_secrets_unasked(directory: str)
     bound = {item["roleRef"]["name"] for item in objects if item["kind"].endswith("RoleBinding")}
     granted = rules_of([item for item in objects if item["metadata"]["name"] in bound])
     assert [rule for rule in granted if "secrets" in rule["resources"]] == []
-
-
-def test_every_query_names_a_metric_and_labels_that_the_operator_has() -> None:
-    from eventsource_operator.observability.metrics import Metrics  # noqa: PLC0415 - the operator's own list
-
-    metrics = Metrics()
-    metrics.source("ns/name").delivered(0.1, 1.0)
-    metrics.watch_restarted("configmaps", "Expired")
-    exposed = metrics.exposition().decode()
-    labels = {
-        match[1]: set(re.findall(r'(\w+)="', match[2] or ""))
-        for match in re.finditer(r"^(\w+)(?:\{(.*)\})? ", exposed, re.MULTILINE)
-    }
-    queries = render.metric_queries()
-    assert len(queries) > 15
-    for query in queries:
-        names = re.findall(r"\b(?:eventsource_operator|process)_\w+", query)
-        assert names, query
-        for name in names:
-            assert name in labels, f"{name} in {query}"
-        used = {word for by in re.findall(r"by \(([^)]*)\)", query) for word in re.split(r",\s*", by)}
-        used |= set(re.findall(r"[{,]\s*(\w+)=~?\"", query))
-        assert used - {"pod"} <= set.union(*(labels[name] for name in names)), query
 
 
 def test_every_alert_has_its_paragraph_in_the_docs() -> None:

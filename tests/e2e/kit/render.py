@@ -103,12 +103,3 @@ def differences(left: Any, right: Any, path: str = "") -> list[str]:
 def dump(objects: list[dict[str, Any]]) -> str:
     """YAML for `kubectl apply -f -`."""
     return str(yaml.safe_dump_all(objects))
-
-
-def metric_queries() -> list[str]:
-    """Each PromQL expression of the alert rules and the dashboard."""
-    rule = yaml.safe_load((ROOT / "manifests/monitoring/prometheusrule.yaml").read_text())
-    queries = [alert["expr"] for group in rule["spec"]["groups"] for alert in group["rules"]]
-    dashboard = json.loads(Path(ROOT / "manifests/monitoring/dashboard.json").read_text())
-    queries += [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-    return queries
