@@ -9,13 +9,15 @@ from pathlib import Path
 
 from tools.bench import cluster
 from tools.bench.arrivals import sink
-from tools.bench.changes import SPEC, Changes, first_delivery, under_load
+from tools.bench.changes import SPEC, Changes, first_delivery, learned, under_load
 from tools.bench.figures import Round, slope
-from tools.bench.peers import operator, process
+from tools.bench.peers import Running, operator, process
 from tools.controlplane.plane import ControlPlane
 
 _EACH_ITS_OWN = {"watch": [{"kind": "ConfigMap", "names": ["cm-%d"]}]}
 _BYTES_PER_MIB = 1024 * 1024
+_CALM_PERCENT = 5.0
+_CALM_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,12 @@ def measure(plane: ControlPlane, sizes: Sizes, log: Path) -> dict[str, Round]:
         namespace = f"bench-objects-{count}"
         cluster.fill(plane, namespace, count)
         cluster.add_sources(plane, namespace, 1, SPEC)
-        found[f"{count} objects"] = _life(plane, namespace, count, sizes, log)
+        found[f"{count} objects"] = _life(plane, namespace, (count, 1), sizes, log)
     for count in sizes.sources:
         namespace = f"bench-sources-{count}"
         cluster.fill(plane, namespace, max(sizes.sources))
         cluster.add_sources(plane, namespace, count, _EACH_ITS_OWN)
-        found[f"{count} sources"] = _life(plane, namespace, count, sizes, log)
+        found[f"{count} sources"] = _life(plane, namespace, (count, count), sizes, log)
     found["growth"] = growth(found)
     return found
 
@@ -67,19 +69,28 @@ def series(
     return points
 
 
-def _life(plane: ControlPlane, namespace: str, count: int, sizes: Sizes, log: Path) -> Round:
+def _life(plane: ControlPlane, namespace: str, counts: tuple[int, int], sizes: Sizes, log: Path) -> Round:
+    """A restart with that many objects that are selected and that many sources, changes, and idling."""
+    objects, sources = counts
     with sink(0.0, log) as arrivals:
         command = operator(plane, namespace, arrivals.url)
-        with process(command, log):  # learns the objects
-            first_delivery(plane, namespace, arrivals)
+        with process(command, log):
+            learned(plane, namespace, sources, arrivals)
         arrivals.quiet()
         began = time.monotonic()
         with process(command, log) as running:
             first_delivery(plane, namespace, arrivals)
             start = time.monotonic() - began
-            changes = Changes(count, sizes.changes, 8)
-            result = under_load(plane, namespace, changes, arrivals, running)
-            time.sleep(5)
+            calm(running)
+            result = under_load(plane, namespace, Changes(objects, sizes.changes, 8), arrivals, running)
+            calm(running)
             result["CPU % of a core when idle"] = round(running.load(sizes.seconds), 2)
             result["start to first delivery s"] = round(start, 2)
     return result
+
+
+def calm(running: Running) -> None:
+    """Waits, within bounds, until the process has little to do: many sources go on starting for a while."""
+    deadline = time.monotonic() + _CALM_SECONDS
+    while running.load(3) > _CALM_PERCENT and time.monotonic() < deadline:
+        pass

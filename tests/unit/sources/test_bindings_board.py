@@ -1,0 +1,68 @@
+"""The bindings are listed, and credentials read again, once for all sources that ask for the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from eventsource_operator.delivery.endpoint import Endpoint
+from eventsource_operator.sources.bindings import BindingsBoard
+
+
+class Server:
+    """Counts what it is asked; stands in for an endpoint and its client."""
+
+    def __init__(self) -> None:
+        self.key = SimpleNamespace(url="http://argo")
+        self.calls: list[str] = []
+
+    async def client(self) -> Server:
+        return self
+
+    async def list_workflow_event_bindings(self, namespace: str, **_options: Any) -> AsyncIterator[Any]:
+        self.calls.append(f"list {namespace}")
+        await asyncio.sleep(0)
+        yield SimpleNamespace(name="one", namespace=namespace)
+
+    async def refresh(self, endpoint: Endpoint) -> None:
+        assert endpoint is cast("Any", self)
+        self.calls.append("refresh")
+
+
+@pytest.fixture
+def server() -> Server:
+    made = Server()
+    made.key = cast("Any", ("http://argo",))  # part of a key: must be hashable
+    return made
+
+
+async def ask(
+    board: BindingsBoard, server: Server, namespace: str = "a", max_age: float = 60.0
+) -> tuple[str, ...]:
+    found = await board.listing(cast("Any", server), namespace, "", "", max_age, server.refresh)
+    return found.names
+
+
+async def test_many_sources_cost_one_listing_and_one_reading_of_credentials(server: Server) -> None:
+    board = BindingsBoard()
+    found = await asyncio.gather(*(ask(board, server) for _ in range(100)))
+    assert set(found) == {("one",)}
+    assert server.calls == ["refresh", "list a"]
+
+
+async def test_another_namespace_is_another_listing(server: Server) -> None:
+    board = BindingsBoard()
+    await ask(board, server)
+    await ask(board, server, "b")
+    assert server.calls == ["refresh", "list a", "refresh", "list b"]
+
+
+async def test_who_wants_it_fresh_has_credentials_read_first(server: Server) -> None:
+    board = BindingsBoard()
+    await ask(board, server)
+    await ask(board, server, max_age=0.0)
+    assert server.calls == ["refresh", "list a"] * 2
