@@ -26,16 +26,7 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-COPIED = (
-    "operator",
-    "tests/unit",
-    "tests/support",
-    "tests/conftest.py",
-    "tools",
-    "crds",
-    "docs",
-    "pyproject.toml",
-)
+COPIED = ("operator", "tests", "tools", "crds", "docs", "manifests", "pyproject.toml")
 MODULES = (
     "budget",
     "conditions",

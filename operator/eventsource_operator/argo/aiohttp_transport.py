@@ -104,55 +104,20 @@ class AsyncArgoClient:
         headers: Mapping[str, str] | None = None,
         unchecked: bool = False,
     ) -> JSONValue:
-        """Send an event to the bindings of a namespace (the seed page's `receive_event`).
-
-        Args:
-            namespace: whose bindings see it.
-            discriminator: what they see as `discriminator`; without slash and colon.
-            body: what they see as `payload`: any JSON value; dates become RFC 3339 strings.
-            headers: what they see as `metadata["x-…"]`; names begin with `X-`.
-            unchecked: send what the Argo Server is known to refuse.
-
-        Returns:
-            The server's answer, `{}` in practice: every binding was evaluated.
-
-        Raises:
-            InvalidArgument: before anything is sent.
-            ArgoError: the class that says what to do.
-        """
+        """Send an event to the bindings of a namespace; arguments, result and errors of `ArgoClient.receive_event`."""
         request = protocol.event_request(namespace, discriminator, unchecked=unchecked)
         extra = protocol.event_headers(headers, unchecked=unchecked)
         answered: JSONValue = await self._post(request, protocol.encode_body(body), extra)
         return answered
 
     async def post_event(self, request: EventRequest, body: bytes, headers: Mapping[str, str]) -> None:
-        """Send an event that is ready: the hot path, which checks and encodes nothing.
-
-        Args:
-            request: of `protocol.event_request`, prepared once.
-            body: JSON.
-            headers: extra ones, checked by the caller (`protocol.event_headers`) or made of safe text.
-
-        Raises:
-            ArgoError: the class that says what to do.
-        """
+        """Send an event that is ready, as `ArgoClient.post_event`: the hot path, which checks and encodes nothing."""
         await self._post(request, body, headers)
 
     async def list_bindings_page(
         self, namespace: str, *, unchecked: bool = False, **list_options: Any
     ) -> BindingPage:
-        """One page of bindings (the seed page's `list_workflow_event_bindings`).
-
-        Args:
-            namespace: whose bindings; empty for all namespaces.
-            unchecked: send options that the Argo Server is known not to honour.
-            **list_options: the attributes of `protocol.ListOptions`.
-
-        Raises:
-            InvalidArgument: before anything is sent.
-            Expired: the continue token or resourceVersion is too old.
-            ArgoError: the class that says what to do.
-        """
+        """One page of bindings, as `ArgoClient.list_bindings_page`."""
         options = protocol.checked_options(unchecked=unchecked, **list_options)
         return await self._page(protocol.list_target(namespace, options, unchecked=unchecked))
 
@@ -164,19 +129,7 @@ class AsyncArgoClient:
         unchecked: bool = False,
         **list_options: Any,
     ) -> AsyncIterator[WorkflowEventBinding]:
-        """All bindings, page by page (`limit`, 500 by default), each once.
-
-        Args:
-            namespace: whose bindings; empty for all namespaces.
-            on_expired: when the server's history no longer reaches back to the listing's beginning:
-                `restart` it, or `continue` behind the last page with the newest state.
-            unchecked: send options that the Argo Server is known not to honour.
-            **list_options: the attributes of `protocol.ListOptions`.
-
-        Raises:
-            InvalidArgument: before anything is sent.
-            ArgoError: the class that says what to do.
-        """
+        """All bindings, page by page, each once, as `ArgoClient.list_workflow_event_bindings`."""
         pager = protocol.Pager(namespace, on_expired=on_expired, unchecked=unchecked, **list_options)
         while pager.target is not None:
             try:

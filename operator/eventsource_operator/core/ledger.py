@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import orjson
 
 CHUNK_CHARS = 500_000
-"""Characters of base64 in one chunk: below the 512 KiB of DESIGN section 4, and etcd's 1.5 MiB."""
+"""Characters of base64 in one chunk: below 512 KiB (decision 0003), and etcd's 1.5 MiB."""
 
 MAX_UNPACKED = 256 * 1024 * 1024
 """Bytes that one ledger may unpack to; more is a corrupt or hostile checkpoint."""

@@ -1,4 +1,4 @@
-"""What follows from the Argo Server's answer to one event (DESIGN section 5, `ARGO_SERVER.md`)."""
+"""What follows from the Argo Server's answer to one event (docs/argo-server-facts.md)."""
 
 from __future__ import annotations
 

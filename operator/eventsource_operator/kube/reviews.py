@@ -1,7 +1,7 @@
 """What somebody else may do: subject access reviews.
 
 A review about one namespace is a LocalSubjectAccessReview, so that an install with
-Roles alone can make it (DESIGN section 7).
+Roles alone can make it (docs/security.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The operator's metrics (DESIGN section 8): labels by source, never by object.
+"""The operator's metrics (docs/operations.md): labels by source, never by object.
 
 Children are bound once per source, so counting a delivery costs an addition.
 """

@@ -1,4 +1,4 @@
-"""What a source's service account may do: asked before the operator does it in its place (DESIGN section 7)."""
+"""What a source's service account may do: asked before the operator does it in its place (docs/security.md)."""
 
 from __future__ import annotations
 
