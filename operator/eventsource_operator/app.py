@@ -1,7 +1,7 @@
 """The composition root: builds everything, keeps the sources, starts and ends the operator.
 
 Kopf watches EventSources and the configuration and calls the handlers; they tell `App`. What `App` starts depends on
-whether this replica leads.
+whether this replica leads. The module is long because it knows every part, so that no part has to know another.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 The names are those of the manifest in snake case, the values those of the manifest after defaulting.
 `None` means "the source does not say": the operator-wide defaults decide then (see
 `docs/decisions/0002-delivery-defaults.md`). Everything is hashable, so that two sources that ask for
-the same can share what serves them.
+the same can share what serves them. The module is long because each part of the
+spec is a value of its own, and all of them together are the manifest.
 """
 
 from __future__ import annotations

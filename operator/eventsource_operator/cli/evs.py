@@ -1,4 +1,7 @@
-"""The kubectl plugin `kubectl evs`: EventSources as people look at them."""
+"""The kubectl plugin `kubectl evs`: EventSources as people look at them.
+
+The module is long because the verbs share one way of naming sources, and each is only a few lines beyond it.
+"""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ most evaluations.
 
 It follows the lexical rules of the CEL specification and its scoping of macros; what it lets pass although
 it is not CEL, the library refuses.
+The module is long because it is one state machine: split, its states would be passed around.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Sends the events of one source: in order per object, as many at once as the server bears, each until it is settled.
 
 This is the only place that sends. `pump` is called whenever something may have become possible and starts as many
-requests as are allowed; everything it asks (gates, limits, lanes) is pure.
+requests as are allowed; everything it asks (gates, limits, lanes) is pure. The module is long because
+everything that can happen to an event under way happens here, and nowhere else.
 """
 
 from __future__ import annotations

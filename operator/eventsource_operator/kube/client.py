@@ -2,7 +2,8 @@
 
 Configuration, TLS and tokens come from the kubernetes package; requests go straight
 through aiohttp and orjson, because the generated models cost ten times the CPU per
-object and the package's watch decodes each line with the standard library.
+object and the package's watch decodes each line with the standard library. The module is long because
+connections, tokens and the translation of errors are all of each request.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The life of one EventSource: brings about what its spec asks for, keeps its checkpoint, tells its status.
 
 Level-triggered: each pass looks at the present spec, rights, kinds and streams, and corrects what differs. A pass is
-caused by a change of the spec, of a stream, by the resync, or by the time at which something failed is tried again.
+caused by a change of the spec, of a stream, by the resync, or by the time at which something failed is tried again. The
+module is long because a pass is one order of steps, which reads best in one place.
 """
 
 from __future__ import annotations
