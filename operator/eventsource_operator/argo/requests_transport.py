@@ -1,8 +1,8 @@
 """The synchronous client: for the command line and for library users.
 
 Nothing of requests leaves this module: its exceptions hold the request with its headers and body, so they are
-turned into `ArgoError`s outside of their `except` blocks, where not even a traceback's context keeps them. The module is long because it is one client, with the
-adapter that keeps its connections honest and the translation of what they raise.
+turned into `ArgoError`s outside of their `except` blocks, where not even a traceback's context keeps them.
+The module is long because it is one client, with the adapter that keeps its connections honest and the translation of what they raise.
 """
 
 import inspect
