@@ -14,7 +14,7 @@ from typing import Any
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from eventsource_operator.api.checkpoint import Head, parse_checkpoint
+from eventsource_operator.api.checkpoint import Head, TargetProgress, parse_checkpoint
 from tests.support import running_operator
 from tests.support.controlplane import wait_for
 from tests.support.recorder import Received, Recorder
@@ -196,14 +196,19 @@ def sending(kills: Sequence[Kill], received: list[Received]) -> list[Kill]:
     ]
 
 
-def killed(plane: ControlPlane, operator: Operator) -> Kill:
-    """Kills the operator (SIGKILL) and reads the position from which the next one goes on."""
-    operator.kill()
-    at = time.monotonic()
+def progress(plane: ControlPlane) -> TargetProgress:
+    """What the checkpoint says now."""
     path = f"{SOURCES}/namespaces/{NAMESPACE}/eventsourcecheckpoints"
     parts = [parse_checkpoint(each) for each in plane.api.request("GET", path)["items"]]
     (target,) = (target for part in parts if isinstance(part, Head) for target in part.targets)
-    return Kill(at, int(target.position), frozenset(target.done))
+    return target
+
+
+def killed(plane: ControlPlane, operator: Operator) -> Kill:
+    """Kills the operator (SIGKILL) and reads the position from which the next one goes on."""
+    operator.kill()
+    at, stored = time.monotonic(), progress(plane)
+    return Kill(at, int(stored.position), frozenset(stored.done))
 
 
 @dataclass(frozen=True, slots=True)
