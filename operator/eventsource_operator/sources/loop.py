@@ -47,7 +47,7 @@ _ROOM = 0.5
 """Seconds between looks whether a source that had to stop reading may begin again."""
 
 _FIRST_SAVE_SECONDS = 0.5
-"""Pause before the first write of a position after a start."""
+"""Pause before a write after a time in which there was nothing to write; between two writes it is longer."""
 
 
 class SourceLoop:
@@ -291,13 +291,16 @@ class SourceLoop:
     def tick(self, now: float) -> None:
         """Begins to write the position when it is time; called often, for all sources by one clock.
 
-        A timer of its own for each source would wake the process hundreds of times a second for nothing. The first
-        time is sooner: who is killed again and again must get ahead, not repeat all since the first kill.
+        A timer of its own for each source would wake the process hundreds of times a second for nothing. What is
+        acknowledged first after a start, or after an idle time, is written soon: who is killed again and again must
+        get ahead, not repeat all since the first kill.
         """
         if now < self._save_at or (self._saving is not None and not self._saving.done()):
             return
-        self._save_at = now + self.services.settings.position_interval
+        interval = self.services.settings.position_interval
+        self._save_at = now + min(_FIRST_SAVE_SECONDS, interval)
         if self._unsaved and self._may_save:
+            self._save_at = now + interval
             self._saving = asyncio.create_task(self._save_now(), name=f"save {self.source.name}")
 
     async def _save_now(self) -> None:

@@ -74,6 +74,13 @@ async def test_it_is_written_when_it_is_due_and_not_sooner(loop: SourceLoop) -> 
     assert await ticked(loop, 5.1) == 1, "nothing is unsaved any more"
 
 
+async def test_what_comes_after_an_idle_time_is_written_soon(loop: SourceLoop) -> None:
+    """Not after another whole interval: until then a kill would repeat all of it."""
+    assert await ticked(loop, 1.0) == 0
+    loop.source.book.unsaved = True
+    assert await ticked(loop, 1.5) == 1
+
+
 async def test_a_write_that_takes_long_is_not_joined_by_a_second_one(loop: SourceLoop) -> None:
     keeper(loop).go_on.clear()
     loop.source.book.unsaved = True
