@@ -2,7 +2,8 @@
 
 Nothing of requests leaves this module: its exceptions hold the request with its headers and body, so they are
 turned into `ArgoError`s outside of their `except` blocks, where not even a traceback's context keeps them.
-The module is long because it is one client, with the adapter that keeps its connections honest and the translation of what they raise.
+The module is long because it is one client, with the adapter that keeps its connections
+honest and the translation of what they raise.
 """
 
 import inspect
