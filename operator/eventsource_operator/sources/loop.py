@@ -312,7 +312,12 @@ class SourceLoop:
 
     @property
     def _unsaved(self) -> bool:
-        return self.source.book.unsaved or any(one.cursor.unsaved for one in self.state.tracked.values())
+        if self.source.book.unsaved:
+            return True
+        for one in self.state.tracked.values():  # noqa: SIM110 - asked often of each source, `any` takes twice as long
+            if one.cursor.unsaved:
+                return True
+        return False
 
     @property
     def _may_save(self) -> bool:
