@@ -49,6 +49,7 @@ class Sink:
         url: where it listens.
         requests: every event in the order of arrival, also those answered with an error.
         status: what events are answered with; 0 leaves them without an answer until it is changed.
+        answer: the body of an answer that is an error; empty: one that tells the status.
         bindings: manifests of WorkflowEventBindings by namespace.
         listings: namespace and moment (monotonic seconds) of each list of bindings.
     """
@@ -57,6 +58,7 @@ class Sink:
         self.url = ""
         self.requests: list[Request] = []
         self.status = 200
+        self.answer = b""
         self.bindings: dict[str, list[dict[str, Any]]] = {}
         self.listings: list[tuple[str, float]] = []
         self._loop = asyncio.new_event_loop()
@@ -115,6 +117,8 @@ class Sink:
             await asyncio.sleep(0.05)
         if self.status == 200:
             return web.json_response({})
+        if self.answer:
+            return web.Response(body=self.answer, status=self.status, content_type="application/json")
         return web.json_response({"code": 2, "message": f"told to answer {self.status}"}, status=self.status)
 
     async def _list(self, request: web.Request) -> web.Response:

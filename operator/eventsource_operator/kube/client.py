@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ import aiohttp
 import orjson
 
 from eventsource_operator import __version__
+from eventsource_operator.core.shallow import cut
 from eventsource_operator.kube import config, errors
 from eventsource_operator.kube.stream import WatchStream, unreachable
 
@@ -33,6 +35,8 @@ _REDIRECT = 300
 _REQUESTS = 32
 """Ordinary requests under way at a time. A thousand sources that start at once would else open a thousand TLS
 connections, and the renewal of the Lease would wait behind them until it is lost."""
+# DEL, C1 controls, U+FFFE and U+FFFF: JSON lets them stand in a text, YAML does not (YAML 1.2.2, section 5.1).
+_YAML_UNPRINTABLE = re.compile(b"\x7f|\xc2[\x80-\x9f]|\xef\xbf[\xbe\xbf]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,8 @@ class KubeClient:
         data = None
         if body is not None:
             data = orjson.dumps(body)
+            if content_type.endswith("+yaml"):
+                data = as_yaml(data)
             headers["Content-Type"] = content_type
         limit = aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT_SECONDS)
         call = _Call(method, path, limit, query, headers, data)
@@ -325,11 +331,35 @@ async def _read(response: aiohttp.ClientResponse, most: int | None) -> bytes | N
     return b"".join(parts)
 
 
+def as_yaml(data: bytes) -> bytes:
+    """JSON text that is YAML as well: what only JSON lets stand in a text is escaped."""
+    return _YAML_UNPRINTABLE.sub(_escaped, data)
+
+
+def _escaped(found: re.Match[bytes]) -> bytes:
+    return b"\\u%04x" % ord(found[0].decode())
+
+
+def parse(data: bytes) -> Any:
+    """JSON of the API server; what nests too deeply for the parser is cut (see `core.shallow`).
+
+    Raises:
+        JSONDecodeError: it is not JSON.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        shallow = cut(data)
+        if shallow is data:
+            raise
+        return orjson.loads(shallow)
+
+
 def _decode(response: aiohttp.ClientResponse, body: bytes | None) -> Any:
     if not body:
         return None
     try:
-        return orjson.loads(body)
+        return parse(body)
     except orjson.JSONDecodeError as error:
         message = f"the answer to {response.method} {response.url.path} is not JSON"
         raise errors.Unavailable(response.status, "NotJSON", message) from error

@@ -13,6 +13,8 @@ from eventsource_operator.delivery.item import Item
 
 _SHOWN = 20
 _MESSAGE = 1000
+_NAME = 253
+"""Characters of an object's name that a checkpoint takes; only few built-in kinds, such as Role, have longer ones."""
 
 
 def stamp(seconds: float) -> str:
@@ -21,9 +23,9 @@ def stamp(seconds: float) -> str:
 
 
 def resource_of(what: Change | ObjectRef) -> str:
-    """`ConfigMap team-a/app`."""
+    """`ConfigMap team-a/app`, printable: names of some kinds may hold anything."""
     where = f"{what.namespace}/" if what.namespace else ""
-    return f"{what.kind} {where}{what.name}"
+    return clean(f"{what.kind} {where}{what.name}", 512)
 
 
 class LedgerBook:
@@ -76,6 +78,8 @@ class LedgerBook:
         self.last_failure = Failure(ident, change.type, resource_of(change), stamp(now), reason, text)
         ref = ObjectRef(change.api_version, change.kind, change.namespace, change.name, change.uid)
         self._failures.pop(ident, None)
+        if len(change.name) > _NAME:  # told, but a checkpoint holds no such name: it cannot be replayed
+            return
         self._failures[ident] = FailedEvent(
             ident, change.type, ref, change.resource_version or "0", stamp(now), reason, text
         )

@@ -31,10 +31,13 @@ class Past:
 
     def remember(self, feed: Hashable, seen: Seen) -> None:
         """Keeps this state as the newest of its object."""
-        plain = orjson.dumps(seen.object)
-        packed = plain if len(plain) < _SMALL else zlib.compress(plain, 1)
         key = (feed, seen.key)
         self._drop(key)
+        try:
+            plain = orjson.dumps(seen.object)
+        except TypeError:  # deeper than 254 levels: its old state is not known, as after a restart
+            return
+        packed = plain if len(plain) < _SMALL else zlib.compress(plain, 1)
         self._states[key] = packed
         self.size += len(packed) + _OVERHEAD
         while self.size > self._limit and self._states:

@@ -16,6 +16,7 @@ import orjson
 
 from eventsource_operator.core.observed import Seen, seen_as
 from eventsource_operator.core.selectors import field_selector_is_immutable
+from eventsource_operator.kube.client import parse
 from eventsource_operator.kube.errors import (
     Forbidden,
     Gone,
@@ -204,7 +205,7 @@ class Reader:
 
     async def _line(self, line: bytes) -> None:
         try:
-            event = orjson.loads(line)
+            event = parse(line)
             wire, raw = event["type"], event["object"]
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise Unavailable(0, "NotJSON", "the watch sent a line that is no event") from error

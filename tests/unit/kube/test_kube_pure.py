@@ -370,7 +370,9 @@ async def test_a_namespace_that_ends_is_no_failure(caplog: pytest.LogCaptureFixt
     }
     error = errors.from_status(status, http_status=403)
     assert isinstance(error, errors.NamespaceEnding)
-    assert not isinstance(errors.from_status({**status, "details": {}}, http_status=403), errors.NamespaceEnding)
+    assert not isinstance(
+        errors.from_status({**status, "details": {}}, http_status=403), errors.NamespaceEnding
+    )
     api, clock = FakeApi({POST: error}), Clock()
     events = recorder(api, clock)
     with caplog.at_level(logging.WARNING):
