@@ -18,6 +18,8 @@ NAMESPACE = "argo"
 SERVER = "argo-server"
 CA_CONFIG_MAP = "argo-server-ca"
 TLS_SECRET = "argo-server-tls"
+PATIENT = {"periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 30}
+"""A busy machine must not take a server out of its Service."""
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -66,13 +68,13 @@ def install(cluster: Cluster, image: str) -> None:
                 "--secure",
                 f"--tls-certificate-secret-name={TLS_SECRET}",
             ],
-            {"httpGet": {"path": "/", "port": 2746, "scheme": "HTTPS"}, "periodSeconds": 1},
+            {"httpGet": {"path": "/", "port": 2746, "scheme": "HTTPS"}},
         ),
         _deployment(
             "workflow-controller",
             image,
             ["/bin/workflow-controller", "--executor-image=none", "--qps=200", "--burst=400"],
-            {"httpGet": {"path": "/healthz", "port": 6060}, "periodSeconds": 1},
+            {"httpGet": {"path": "/healthz", "port": 6060}},
         ),
     )
     for deployment in (SERVER, "workflow-controller"):
@@ -136,7 +138,7 @@ def _deployment(name: str, image: str, command: list[str], probe: dict[str, Any]
             {"name": "LEADER_ELECTION_DISABLE", "value": "true"},
             {"name": "ARGO_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
         ],
-        "readinessProbe": probe,
+        "readinessProbe": {**probe, **PATIENT},
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the pod's own
         "securityContext": RESTRICTED,
     }

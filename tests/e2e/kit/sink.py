@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.kit.argo import RESTRICTED
+from tests.e2e.kit.argo import PATIENT, RESTRICTED
 from tests.e2e.kit.cluster import IMAGE, Cluster
 
 NAME = "sink"
@@ -35,7 +35,7 @@ def deploy(cluster: Cluster, namespace: str) -> str:
         "name": NAME,
         "image": IMAGE,
         "command": ["python3", "/program/sink_server.py"],
-        "readinessProbe": {"httpGet": {"path": "/", "port": 2746}, "periodSeconds": 1},
+        "readinessProbe": {"httpGet": {"path": "/", "port": 2746}, **PATIENT},
         "volumeMounts": [{"name": "program", "mountPath": "/program"}],
         "securityContext": RESTRICTED,
     }

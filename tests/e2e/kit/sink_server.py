@@ -65,10 +65,16 @@ class Handler(BaseHTTPRequestHandler):
         """Silent: a line per event would be the sink's main work."""
 
 
+class Server(ThreadingHTTPServer):
+    """Takes as many connections at a time as a new leader opens when it catches up; the default are five."""
+
+    daemon_threads = True
+    request_queue_size = 1024
+
+
 def main() -> None:
     """Serves on port 2746 until SIGTERM."""
-    server = ThreadingHTTPServer(("", 2746), Handler)
-    server.daemon_threads = True
+    server = Server(("", 2746), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     threading.Event().wait()
