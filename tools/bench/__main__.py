@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.bench import machine, report
-from tools.bench.suite import PEERS, SUITE, Benchmark, Result
+from tools.bench.suite import PEERS, SUITE, Benchmark, Result, say
 
 _BY_NAME = {each.name: each for each in SUITE}
 
@@ -48,6 +48,7 @@ def arguments() -> argparse.ArgumentParser:
 def run_one(benchmark: Benchmark, options: argparse.Namespace, log: Path) -> dict[str, Any]:
     """Runs one benchmark; whatever fails is part of its report."""
     busy = machine.busy()
+    say(f"{benchmark.name}: {benchmark.what}")
     began = time.monotonic()
     try:
         result = benchmark.run(benchmark, options.peers, options.rounds, options.quick, log)

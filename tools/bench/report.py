@@ -53,7 +53,8 @@ def show(name: str, one: Mapping[str, Any]) -> None:
     from rich.table import Table  # noqa: PLC0415
 
     console = Console(width=max(120, 40 + 24 * len(one["peers"])), highlight=False, soft_wrap=True)
-    table = Table(title=f"{name}: {one['what']}", title_justify="left")
+    quick = " (small sizes)" if one["quick"] else ""
+    table = Table(title=f"{name}: {one['what']}{quick}", title_justify="left")
     table.add_column("figure")
     for peer in one["peers"]:
         table.add_column(peer, justify="right")
@@ -64,6 +65,7 @@ def show(name: str, one: Mapping[str, Any]) -> None:
         console.print(f"  {_met(verdict)}: {verdict['target']}: {_value(verdict)}")
     for key, value in one["notes"].items():
         console.print(f"  {key}: {value}")
+    console.print(f"  before it, {one['busy']:g} % of the machine was in use by others")
     for text in [*one["faults"], *one["errors"]]:
         console.print(f"  FAILED {text}", markup=False)
 
@@ -156,7 +158,8 @@ def _benchmarks(report: Mapping[str, Any]) -> Iterator[str]:
     for name, one in report["results"].items():
         rounds = max((len(each) for each in one["rounds"].values()), default=0)
         yield f"\n### {name}: {one['what']}\n"
-        yield f"{rounds} round(s); before it {one['busy']:g} % of the machine was in use by others.\n"
+        small = "small sizes, not those of the title; " if one["quick"] else ""
+        yield f"{small}{rounds} round(s); before it {one['busy']:g} % of the machine was in use by others.\n"
         yield f"| | {' | '.join(one['peers'])} |\n|---|{'---:|' * len(one['peers'])}"
         for key, cells in _rows(one):
             yield f"| {key} | {' | '.join(cells)} |"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +20,11 @@ from tools.controlplane.plane import ControlPlane
 PEERS = ("operator", "knative", "naive")
 
 
+def say(text: str) -> None:
+    """Progress, for who waits."""
+    print(f"  {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
 @dataclass(slots=True)
 class Result:
     """What a benchmark found: rounds by peer, what went wrong, and notes that are no figures."""
@@ -28,6 +35,7 @@ class Result:
 
     def add(self, number: int, peer: str, measure: Callable[..., Round], *arguments: Any) -> None:
         """One round, by calling ``measure``; what fails is told, and the others go on."""
+        say(f"{peer}, round {number}")
         try:
             self.rounds.setdefault(peer, []).append(measure(*arguments))
         except Exception as error:  # noqa: BLE001 - one peer's failure must not cost the figures of all others
@@ -87,6 +95,7 @@ def _server(benchmark: Benchmark, peers: Sequence[str], rounds: int, quick: bool
     result = Result()
     with ControlPlane(workflow_controller=False) as plane:
         server.prepare(plane, sizes)
+        say("how many senders are best for the bare client")
         reached = server.best_senders(plane, sizes, log)
         senders = max(reached, key=lambda number: reached[number])
         result.notes = {"senders of the bare client": senders, "per second by senders": reached}
