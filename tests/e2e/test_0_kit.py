@@ -1,7 +1,8 @@
-"""The comparison that the failover tests rely on: it finds what is lost, repeated, swapped or made up."""
+"""What the failover tests rely on: the comparison finds what is lost, repeated, swapped or made up; handovers."""
 
 from typing import Any
 
+from tests.e2e.kit.lease import Handover, State, handovers
 from tests.e2e.kit.sink import Change, compare
 
 CHANGES = [
@@ -58,3 +59,15 @@ def test_two_changes_of_one_object_that_come_in_the_wrong_order_are_told() -> No
 def test_what_nobody_did_is_unexpected() -> None:
     made_up = record(Change("a", "Modified", "9"), 9)
     assert compare(CHANGES, [*ARRIVED, made_up]).unexpected == [("a", "Modified", "9")]
+
+
+def test_a_lease_that_was_released_is_told_from_one_that_ran_out() -> None:
+    renewals = [State("a", 1, 1), State("a", 1, 3)]
+    assert handovers(renewals) == []
+    assert handovers([*renewals, State("", 1, 4), State("b", 5, 5)]) == [Handover(True, 5, 1)]
+    assert handovers([*renewals, State("b", 17, 17), State("b", 17, 19)]) == [Handover(False, 17, 14)]
+
+
+def test_a_lease_that_its_holder_takes_again_is_no_handover() -> None:
+    assert handovers([State("a", 1, 1), State("", 1, 2), State("a", 3, 3)]) == []
+    assert handovers([State("", 1, 2), State("a", 3, 3)]) == []

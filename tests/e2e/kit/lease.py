@@ -1,6 +1,7 @@
 """Who held the operator's Lease, and how it changed hands: written down while a test does something else."""
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,10 +31,22 @@ class Handover:
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
+class State:
+    """Of the Lease: its holder, empty for none, and the holder's times in seconds of the wall clock."""
+
     holder: str
     acquired: float
     renewed: float
+
+
+def handovers(states: list[State]) -> list[Handover]:
+    """How the Lease changed hands, from its states in order. Who takes it again is no other holder."""
+    found, last_holder = list[Handover](), ""
+    for before, state in itertools.pairwise(states):
+        last_holder = before.holder or last_holder
+        if state.holder and last_holder and state.holder != last_holder:
+            found.append(Handover(not before.holder, state.acquired, state.acquired - before.renewed))
+    return found
 
 
 class LeaseLog:
@@ -42,7 +55,7 @@ class LeaseLog:
     def __init__(self, cluster: Cluster) -> None:
         self._api = client.CoordinationV1Api(cluster.core().api_client)
         self._watch = watch.Watch()
-        self._states: list[_State] = []
+        self._states: list[State] = []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
 
@@ -59,16 +72,7 @@ class LeaseLog:
 
     def handovers(self) -> list[Handover]:
         """In their order."""
-        states = list(self._states)
-        found, held = list[Handover](), next((each for each in states if each.holder), None)
-        before = states[0]
-        for state in states[1:]:
-            if state.holder and held is not None and state.holder != held.holder:
-                clean = not before.holder
-                found.append(Handover(clean, state.acquired, state.acquired - before.renewed))
-            held = state if state.holder else held
-            before = state
-        return found
+        return handovers(list(self._states))
 
     def _read(self) -> None:
         try:
@@ -85,7 +89,7 @@ class LeaseLog:
                 spec = item.spec
                 moments = (spec.acquire_time, spec.renew_time)
                 acquired, renewed = (moment.timestamp() if moment else 0.0 for moment in moments)
-                self._states.append(_State(spec.holder_identity or "", acquired, renewed))
+                self._states.append(State(spec.holder_identity or "", acquired, renewed))
 
 
 @contextlib.contextmanager
