@@ -2,7 +2,7 @@
 
 A page is a story. Its `sh` blocks are run by bash in the order in which a reader would, in a directory that looks
 like the checkout, and its `yaml applied` blocks are applied between them. All pages share one cluster: the operator
-at work, and the quick start's objects in the namespaces `demo` (the current one), `argo` and `team-a`. What a page
+at work, and the quick start's objects in the namespaces `argo` (the current one) and `team-a`. What a page
 changes there, it leaves usable for the next.
 tools/doc_blocks.py says how a block asks for something else.
 """
@@ -26,8 +26,8 @@ from tools.doc_blocks import ROOT, Block, blocks, blocks_of, commands, pages
 
 BLOCKS = [block for page in pages() for block in blocks(page)]
 STORIES = [page for page in pages() if any(block.runs for block in blocks(page))]
-NAMESPACES = ("demo", "argo", "team-a", "team-b", "eventsource-operator")
-QUICKSTARTED = ("demo", "argo", "team-a")
+NAMESPACES = ("argo", "team-a", "team-b", "eventsource-operator")
+QUICKSTARTED = ("argo", "team-a")
 QUICKSTART = "manifests/samples/quickstart"
 BLOCK_SECONDS = 120.0
 """Far more than any block takes: those that wait have a deadline of their own, which tells more."""
@@ -55,7 +55,7 @@ def cluster() -> Iterator[ControlPlane]:
             if f"namespace/{namespace}\n" not in existing:
                 plane.kubectl("create", "namespace", namespace)
             plane.allow_sending(namespace)
-        plane.kubectl("config", "set-context", "--current", "--namespace=demo")
+        plane.kubectl("config", "set-context", "--current", "--namespace=argo")
         yield plane
 
 
@@ -152,7 +152,7 @@ def whole(block: Block) -> list[dict[str, Any]]:
     if block.how != "in":
         return documents
     kind, _, path = block.note.partition(".")
-    made = {"kind": kind, "metadata": {"name": "part", "namespace": "demo"}, **SKELETONS[kind]}
+    made = {"kind": kind, "metadata": {"name": "part", "namespace": "argo"}, **SKELETONS[kind]}
     for part in reversed(path.split(".") if path else []):
         documents = [{part: document} for document in documents]
     return [_merged(made, document) for document in documents]

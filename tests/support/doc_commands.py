@@ -35,7 +35,7 @@ OTHERS = frozenset(
         "head",
         "jq",
     }
-    | {"kustomize", "pip", "python", "python3", "sed", "tail", "wc", "xargs", "$EDITOR"}
+    | {"kustomize", "pip", "python", "python3", "sed", "tail", "test", "[", "wc", "xargs", "$EDITOR"}
 )
 """Programs that are not this project's: where they are not run, only their name is looked at."""
 
