@@ -37,7 +37,9 @@ def crowd(plane: ControlPlane, sink: Sink, operator: Operator) -> Iterator[Team]
 
     wait_for(settled, SETTLE_SECONDS, f"{MANY} sources are Ready", operator.tail)
     yield team
-    team.end()
+    plane.kubectl(
+        "delete", "namespace", team.name, "--wait", f"--timeout={SETTLE_SECONDS:.0f}s"
+    )  # none is left to others
 
 
 def _sources(team: Team) -> list[dict[str, Any]]:

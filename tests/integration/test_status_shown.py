@@ -25,6 +25,8 @@ QUIET_SECONDS = 2.5
 TRIES = 3
 """A busy machine may be late once; a product that is late is late each time."""
 PATIENCE = 30.0
+START_SECONDS = 60.0
+"""A busy machine may take half a minute for the start of the operator alone."""
 MISSING = "AnyoneThere"
 
 
@@ -37,12 +39,12 @@ def shown(plane: ControlPlane, sink: Sink, operator: Operator) -> Iterator[Team]
     """Four sources: one that delivered, one that is broken, one that is suspended, one that never delivered."""
     team = Team(plane, "shown")
     sink.bindings[team.name] = [binding(team)]
-    team.source("ready", {"watch": [{"names": ["app"]}, {"names": ["other"]}]})
+    team.source("ready", {"watch": [{"names": ["app"]}, {"names": ["other"]}]}, ready=False)
     team.source("broken", {"watch": [{"names": ["nothing"]}, {"kind": MISSING}]}, ready=False)
     team.source("suspended", {"watch": [{"names": ["app"]}], "suspend": True}, ready=False)
-    team.source("fresh", {"watch": [{"names": ["nothing"]}], "event": {"discriminator": "d"}})
-    team.until("broken", "Watching", "False")
-    team.until("suspended", "Watching", "True")
+    team.source("fresh", {"watch": [{"names": ["nothing"]}], "event": {"discriminator": "d"}}, ready=False)
+    for name, status in (("ready", "True"), ("broken", "False"), ("suspended", "True"), ("fresh", "True")):
+        team.until(name, "Watching", status, timeout=START_SECONDS)
     team.put("app", {})
     sink.wait(f"{team.name}/ready", 1)
     yield team

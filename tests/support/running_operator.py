@@ -20,7 +20,8 @@ from tools.controlplane.plane import ControlPlane
 from tools.controlplane.rest import Client
 
 STOP_SECONDS = 30.0
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0
+"""Until a source is what it should be. The start of an operator on a busy machine counts into it."""
 GROUP = "eventsource-operator.dev/v1alpha1"
 SOURCES = f"/apis/{GROUP}"
 

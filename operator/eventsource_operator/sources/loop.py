@@ -22,7 +22,7 @@ from eventsource_operator.core.ledger import LedgerError
 from eventsource_operator.delivery.endpoint import Endpoint
 from eventsource_operator.delivery.sender import CredentialsError, Sender
 from eventsource_operator.kube.checkpoints import SOURCE_UID_LABEL
-from eventsource_operator.kube.errors import KubeError
+from eventsource_operator.kube.errors import KubeError, NamespaceEnding
 from eventsource_operator.sources.following import follow, leave
 from eventsource_operator.sources.ledgerbook import LedgerBook
 from eventsource_operator.sources.plan import Compiled, Plan, compile_spec, make_plan, policy_of
@@ -306,6 +306,8 @@ class SourceLoop:
     async def _save_now(self) -> None:
         try:
             await self._save()
+        except NamespaceEnding:
+            _log.debug("the namespace is being deleted: no checkpoint", extra={"source": self.source.name})
         except KubeError as error:
             _log.warning("the checkpoint could not be written: %s", error, extra={"source": self.source.name})
         self._save_at = time.monotonic() + self.services.settings.position_interval
