@@ -8,8 +8,17 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.conftest import Tell
-from tests.chaos.kit import NAMESPACE, Gap, Operator, lasting, new_source, settled, until_more, until_watching
-from tests.support.controlplane import wait_for
+from tests.chaos.kit import (
+    NAMESPACE,
+    Gap,
+    Operator,
+    Return,
+    lasting,
+    new_source,
+    settled,
+    until_more,
+    until_watching,
+)
 from tests.support.recorder import Recorder
 from tests.support.writer import Writer
 from tools.controlplane.plane import ControlPlane
@@ -45,9 +54,9 @@ class Outages:
         self._plane.kill("kube-apiserver", signal.SIGKILL)
         lasting(OUTAGE_SECONDS, self._look)
         self._plane.start_component("kube-apiserver")
-        back, count = time.monotonic(), len(recorder.received)
-        wait_for(lambda: len(recorder.received) > count, 20, "a delivery again", operator.tail)
-        self.returns.append(recorder.received[count].at - back)
+        back, count = Return(operator), len(recorder.received)
+        until_more(recorder, 1, operator)
+        self.returns.append(back.took(recorder.received[count].at))
         until_more(recorder, 40, operator)
         if operator.expired != expired:
             self.gaps.append(Gap(began, time.monotonic()))
@@ -65,6 +74,7 @@ class Outages:
 @pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
 )
+@pytest.mark.timeout(900)
 def test_a_killed_api_server_costs_no_event(
     own_plane: ControlPlane, recorder: Recorder, tmp_path: Path, tell: Tell
 ) -> None:
@@ -79,7 +89,7 @@ def test_a_killed_api_server_costs_no_event(
             writer.stop()
             writer.join()
             changes = writer.changes
-        verdict = settled(changes, recorder, operator, 40, gaps=outages.gaps)
+        verdict = settled(changes, recorder, operator, gaps=outages.gaps)
         retried = operator.retried
     tell(
         f"{ROUNDS} times away {OUTAGE_SECONDS:.0f} s, {len(outages.gaps)} times with its history lost, "

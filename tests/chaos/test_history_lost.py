@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.chaos.conftest import Tell
 from tests.chaos.kit import (
     NAMESPACE,
+    PATIENCE_SECONDS,
     Gap,
     Kill,
     Operator,
@@ -62,6 +64,10 @@ class Known:
         return Change(kind, name, meta["uid"], int(meta["resourceVersion"]), time.monotonic())
 
 
+def _wrote(writer: Writer, count: int) -> bool:
+    return len(writer.changes) >= count
+
+
 # The writer's own client (urllib3) drops the socket of a handshake that the restart cuts off.
 @pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
@@ -80,21 +86,21 @@ def test_what_happened_before_a_lost_history_arrives_as_a_difference(
             for number in range(ROUNDS):
                 known = Known(own_plane, number)
                 by_hand.append(known)
-                wait_for(known.stored, 40, "a position behind the known objects", operator.tail)
-                until_more(recorder, 20, operator, 40)
+                wait_for(known.stored, PATIENCE_SECONDS, "a position behind the known objects", operator.tail)
+                until_more(recorder, 20, operator)
                 kills.append(killed(own_plane, operator))
                 known.disturb()
-                written = len(writer.changes)
-                wait_for(lambda n=written: len(writer.changes) > n + 100, 60, "changes while it is down")  # type: ignore[misc]
+                enough = len(writer.changes) + 100
+                wait_for(partial(_wrote, writer, enough), PATIENCE_SECONDS, "changes while it is down")
                 own_plane.forget_history()
                 operator.start()
-                until_more(recorder, 40, operator, 60)
+                until_more(recorder, 40, operator)
                 assert operator.expired >= 1, "the history was not lost"
                 gaps.append(Gap(kills[-1].at - BEFORE_SECONDS, time.monotonic(), kills[-1].position))
             writer.stop()
             writer.join()
             changes = writer.changes + [change for known in by_hand for change in known.changes]
-        verdict = settled(changes, recorder, operator, 40, gaps=gaps, kills=kills)
+        verdict = settled(changes, recorder, operator, gaps=gaps, kills=kills)
     down = list(zip(kills, gaps, strict=True))
     missed = Counter(change.type for change in changes if any(k.at < change.at < g.ended for k, g in down))
     tell(f"{ROUNDS} kills with the history lost; {verdict}; changed meanwhile: {dict(missed)}")

@@ -13,7 +13,16 @@ import aiohttp
 import pytest
 
 from tests.chaos.conftest import Tell
-from tests.chaos.kit import NAMESPACE, Operator, lasting, new_source, quiet, status, until_watching
+from tests.chaos.kit import (
+    NAMESPACE,
+    PATIENCE_SECONDS,
+    Operator,
+    lasting,
+    new_source,
+    quiet,
+    status,
+    until_watching,
+)
 from tests.support.controlplane import PlaneFactory, wait_for
 from tests.support.recorder import Recorder
 from tests.support.writer import Writer
@@ -82,19 +91,28 @@ def test_a_restart_with_nothing_changed_sends_nothing_and_is_ready_soon(
     asyncio.run(_fill(audited, OBJECTS))
     with Operator(audited, recorder.url, tmp_path) as operator:
         until_watching(audited, operator)
-        wait_for(lambda: status(audited)["watches"][0]["objects"] == OBJECTS, 30, "all objects are known")
+        wait_for(
+            lambda: status(audited)["watches"][0]["objects"] == OBJECTS,
+            PATIENCE_SECONDS,
+            "all objects are known",
+        )
         assert operator.stop() == 0, operator.tail()
         began = time.time()
         operator.start()
         opened: list[float] = wait_for(
-            lambda: _watch_opened(audited, began), 60, "the watch is open again", operator.tail
+            lambda: _watch_opened(audited, began), PATIENCE_SECONDS, "the watch is open again", operator.tail
         )
         ran, queued = operator.scheduled
         took = opened[0] - began
         quiet(recorder, 3)
         assert recorder.received == []
         with Writer(audited, NAMESPACE, 4):
-            wait_for(lambda: len(recorder.received) >= 4, 20, "what changes from now on", operator.tail)
+            wait_for(
+                lambda: len(recorder.received) >= 4,
+                PATIENCE_SECONDS,
+                "what changes from now on",
+                operator.tail,
+            )
         quiet(recorder)
         resident = operator.resident
     tell(
@@ -115,7 +133,7 @@ def test_nothing_is_written_while_nothing_changes(
         until_watching(audited, operator)
         with Writer(audited, NAMESPACE, 200) as writer:
             writer.join()
-        wait_for(lambda: len(recorder.received) >= 200, 30, "all deliveries", operator.tail)
+        wait_for(lambda: len(recorder.received) >= 200, PATIENCE_SECONDS, "all deliveries", operator.tail)
         seen = [len(_writes(audited)), time.monotonic()]
 
         def calm() -> bool:

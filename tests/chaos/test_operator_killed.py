@@ -12,7 +12,17 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.conftest import Tell
-from tests.chaos.kit import NAMESPACE, Kill, Operator, killed, new_source, sending, settled, until_watching
+from tests.chaos.kit import (
+    NAMESPACE,
+    PATIENCE_SECONDS,
+    Kill,
+    Operator,
+    killed,
+    new_source,
+    sending,
+    settled,
+    until_watching,
+)
 from tests.support.controlplane import wait_for
 from tests.support.recorder import Recorder
 from tests.support.writer import Writer
@@ -58,7 +68,7 @@ def test_nothing_is_lost_by_kills(
                 operator.start()
             writer.join()
             changes = writer.changes
-        verdict = settled(changes, recorder, operator, 60, kills=kills)
+        verdict = settled(changes, recorder, operator, kills=kills)
     kinds = Counter(change.type for change in changes)
     at_work = len(sending(kills, recorder.received))
     tell(f"{len(kills)} kills, {at_work} followed by sending; {verdict}; {dict(kinds)}")
@@ -76,10 +86,15 @@ def test_a_clean_run_repeats_nothing(
     with Operator(own_plane, recorder.url, tmp_path) as operator:
         until_watching(own_plane, operator)
         with Writer(own_plane, NAMESPACE, CHANGES) as writer:
-            wait_for(lambda: len(writer.changes) >= CHANGES // 2, 60, "half of the changes", operator.tail)
+            wait_for(
+                lambda: len(writer.changes) >= CHANGES // 2,
+                PATIENCE_SECONDS,
+                "half of the changes",
+                operator.tail,
+            )
             assert operator.stop() == 0, operator.tail()
             operator.start()
             writer.join()
             changes = writer.changes
-        verdict = settled(changes, recorder, operator, 40)
+        verdict = settled(changes, recorder, operator)
     tell(f"one clean restart under full speed: {verdict}")
