@@ -128,6 +128,15 @@ class Servers:
             raise CredentialsError(f"the server's settings cannot be used: {error}") from error
 
     async def _token(self, key: EndpointKey, settings: Settings) -> str | None:
+        """The token as HTTP can carry it: a damaged one is no event's fault, so nothing is sent with it."""
+        token = await self._read_token(key, settings)
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise CredentialsError(
+                "the token is not one line of printable ASCII: is it the token, and undamaged?"
+            )
+        return token
+
+    async def _read_token(self, key: EndpointKey, settings: Settings) -> str | None:
         try:
             if key.credentials != "operator":
                 namespace, name, field = key.credentials.split("/", 2)
