@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.chaos.kit import Gap, Kill, Verdict, compare
+from tests.chaos.verdict import Gap, Kill, Verdict, compare
 from tests.support.recorder import Received
 from tests.support.writer import Change
 

@@ -10,7 +10,6 @@ import pytest
 from tests.chaos.conftest import Tell
 from tests.chaos.kit import (
     NAMESPACE,
-    Gap,
     Operator,
     Return,
     lasting,
@@ -19,6 +18,7 @@ from tests.chaos.kit import (
     until_more,
     until_watching,
 )
+from tests.chaos.verdict import Gap
 from tests.support.recorder import Recorder
 from tests.support.writer import Writer
 from tools.controlplane.plane import ControlPlane

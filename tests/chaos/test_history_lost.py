@@ -11,8 +11,6 @@ from tests.chaos.conftest import Tell
 from tests.chaos.kit import (
     NAMESPACE,
     PATIENCE_SECONDS,
-    Gap,
-    Kill,
     Operator,
     killed,
     new_source,
@@ -21,6 +19,7 @@ from tests.chaos.kit import (
     until_more,
     until_watching,
 )
+from tests.chaos.verdict import Gap, Kill
 from tests.support.controlplane import wait_for
 from tests.support.recorder import Recorder
 from tests.support.writer import Change, Writer

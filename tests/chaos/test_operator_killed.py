@@ -12,17 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.conftest import Tell
-from tests.chaos.kit import (
-    NAMESPACE,
-    PATIENCE_SECONDS,
-    Kill,
-    Operator,
-    killed,
-    new_source,
-    sending,
-    settled,
-    until_watching,
-)
+from tests.chaos.kit import NAMESPACE, PATIENCE_SECONDS, Operator, killed, new_source, settled, until_watching
+from tests.chaos.verdict import Kill, sending
 from tests.support.controlplane import wait_for
 from tests.support.recorder import Recorder
 from tests.support.writer import Writer
