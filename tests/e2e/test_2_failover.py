@@ -70,6 +70,11 @@ class Run:
         """Waits until a part of the changes is done."""
         wait_for(lambda: self.writers.done >= self.total * part, 120, f"{part:.0%} of the changes")
 
+    def sent_by_another(self, addresses: set[str]) -> None:
+        """Waits for an event from another pod, then lets the writers end: the load has lasted for long enough."""
+        wait_for(lambda: self.received()[-1]["from"] not in addresses, 60, "an event from another pod")
+        self.writers.enough()
+
     def may_repeat(self, until: float) -> set[str]:
         """Ids of what was in flight when the leader ended, or acknowledged since its last position write.
 
@@ -212,9 +217,7 @@ def test_a_rolling_update_during_load(
     started = time.time()
     cluster.kubectl("-n", OPERATOR, "rollout", "restart", f"deployment/{OPERATOR}")
     cluster.rolled_out(OPERATOR, OPERATOR)
-    new = addresses(cluster) - load.pods
-    wait_for(lambda: load.received()[-1]["from"] in new, 30, "an event from a new pod")
-    load.writers.enough()
+    load.sent_by_another(load.pods)
     comparison, received = load.verdict()
     silence = longest_gap(received, started)
     tell(
@@ -229,10 +232,11 @@ def test_a_rolling_update_during_load(
 def test_a_drain_takes_the_leader_and_leaves_the_other(
     cluster: Cluster, run: Callable[..., Run], lease: LeaseLog, tell: Tell
 ) -> None:
-    load = run("drained", total=600, per_second=40)
+    load = run("drained", total=4000, per_second=40)
     load.writers.start()
-    load.written(0.2)
+    load.written(0.05)
     pod = processes.leading_pod(cluster)
+    address = processes.address(cluster, pod)
     eviction = {
         "apiVersion": "policy/v1",
         "kind": "Eviction",
@@ -247,6 +251,7 @@ def test_a_drain_takes_the_leader_and_leaves_the_other(
         "-",
         stdin=json.dumps(eviction),
     )
+    load.sent_by_another({address})
     comparison, received = load.verdict()
     silence = longest_gap(received, started)
     tell(
@@ -264,13 +269,15 @@ def test_sigterm_is_handled_by_process_1_and_the_container_starts_again(
 ) -> None:
     if cluster.work is None:
         pytest.skip("a signal needs the node's processes: only in a cluster made here")
-    load = run("stopped", total=400, per_second=40)
+    load = run("stopped", total=4000, per_second=40)
     load.writers.start()
-    load.written(0.2)
+    load.written(0.05)
     pod = processes.leading_pod(cluster)
+    address = processes.address(cluster, pod)
     before = processes.container(cluster, pod)["restartCount"]
     assert processes.number_within(processes.process_of(cluster, pod)) == 1
     stopped = processes.send(cluster, pod, signal.SIGTERM)
+    load.sent_by_another({address})
 
     def again() -> dict[str, Any]:
         state = processes.container(cluster, pod)
@@ -300,7 +307,7 @@ def test_a_leader_that_slept_through_its_lease_sends_nothing_more(
     load.writers.start()
     load.written(0.2)
     pod = processes.leading_pod(cluster)
-    address = cluster.get("-n", OPERATOR, "pod", pod)["status"]["podIP"]
+    address = processes.address(cluster, pod)
     holder = cluster.leader()
     frozen = processes.send(cluster, pod, signal.SIGSTOP)
     try:

@@ -24,6 +24,11 @@ def leading_pod(cluster: Cluster) -> str:
     raise CommandError(f"no pod is the lease's holder {holder!r}")
 
 
+def address(cluster: Cluster, pod: str) -> str:
+    """Of a pod."""
+    return str(cluster.get("-n", OPERATOR, "pod", pod)["status"]["podIP"])
+
+
 def container(cluster: Cluster, pod: str) -> Any:
     """The status of a pod's only container."""
     (status,) = cluster.get("-n", OPERATOR, "pod", pod)["status"]["containerStatuses"]
