@@ -85,9 +85,13 @@ def _rows(one: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
             if found["min"] != found["max"]:
                 text += f" ({found['min']:g}-{found['max']:g})"
             if peer != "operator" and mine is not None and mine["median"] and found["median"]:
-                text += f" = {found['median'] / mine['median']:.2g} of ours"
+                text += f" = {_short(found['median'] / mine['median'])} of ours"
             cells.append(text)
         yield key, cells
+
+
+def _short(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"  # noqa: PLR2004 - three digits are enough
 
 
 def _met(verdict: Mapping[str, Any]) -> str:

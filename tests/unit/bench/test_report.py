@@ -76,7 +76,9 @@ def test_a_peer_that_cannot_be_measured_costs_the_others_nothing() -> None:
 
 def test_the_documentation_gets_the_figures_between_its_marks(tmp_path: Path) -> None:
     for name in ("benchmarks.md", "limits.md"):
-        (tmp_path / name).write_text(f"before\n{report.BEGIN}\nSTALE\n{report.END}\nafter\n", encoding="utf-8")
+        (tmp_path / name).write_text(
+            f"before\n{report.BEGIN}\nSTALE\n{report.END}\nafter\n", encoding="utf-8"
+        )
     for _ in range(2):  # the second time changes nothing more
         written = report.document(good(), tmp_path)
     text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
