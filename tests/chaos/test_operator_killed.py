@@ -35,7 +35,7 @@ def _moment(
         count = len(recorder.received)
         wait_for(
             lambda: len(recorder.received) > count or not writer.running,
-            30,
+            PATIENCE_SECONDS,
             "a first delivery",
             operator.tail,
         )
