@@ -30,21 +30,29 @@ class Sizes:
     seconds: float
 
 
-def measure(plane: ControlPlane, sizes: Sizes, log: Path) -> dict[str, Round]:
-    """Figures by size, such as `1000 objects`, and how much each object and source adds."""
+def measure(plane: ControlPlane, sizes: Sizes, log: Path) -> tuple[dict[str, Round], list[str]]:
+    """Figures by size, such as `1000 objects`, and how much each object and source adds; and what failed."""
     found: dict[str, Round] = {}
-    for count in sizes.objects:
-        namespace = f"bench-objects-{count}"
+    errors: list[str] = []
+    for unit, counts in (("objects", sizes.objects), ("sources", sizes.sources)):
+        for count in counts:
+            try:
+                found[f"{count} {unit}"] = _size(plane, unit, count, sizes, log)
+            except (RuntimeError, OSError) as error:  # the other sizes go on
+                errors.append(f"{count} {unit}: {type(error).__name__}: {error}")
+    found["growth"] = growth(found)
+    return found, errors
+
+
+def _size(plane: ControlPlane, unit: str, count: int, sizes: Sizes, log: Path) -> Round:
+    namespace = f"bench-{unit}-{count}"
+    if unit == "objects":
         cluster.fill(plane, namespace, count)
         cluster.add_sources(plane, namespace, 1, SPEC)
-        found[f"{count} objects"] = _life(plane, namespace, (count, 1), sizes, log)
-    for count in sizes.sources:
-        namespace = f"bench-sources-{count}"
-        cluster.fill(plane, namespace, max(sizes.sources))
-        cluster.add_sources(plane, namespace, count, _EACH_ITS_OWN)
-        found[f"{count} sources"] = _life(plane, namespace, (count, count), sizes, log)
-    found["growth"] = growth(found)
-    return found
+        return _life(plane, namespace, (count, 1), sizes, log)
+    cluster.fill(plane, namespace, max(sizes.sources))
+    cluster.add_sources(plane, namespace, count, _EACH_ITS_OWN)
+    return _life(plane, namespace, (count, count), sizes, log)
 
 
 def growth(found: Mapping[str, Mapping[str, float | None]]) -> Round:
@@ -52,6 +60,8 @@ def growth(found: Mapping[str, Mapping[str, float | None]]) -> Round:
     result: Round = {}
     for unit in ("objects", "sources"):
         points = series(found, unit, "resident MiB")
+        if len(points) < 2:  # noqa: PLR2004 - a line needs two
+            continue
         result[f"bytes of memory per {unit.removesuffix('s')}"] = round(slope(points) * _BYTES_PER_MIB)
     return result
 

@@ -118,8 +118,8 @@ def _idle(benchmark: Benchmark, peers: Sequence[str], rounds: int, quick: bool, 
 def _growth(benchmark: Benchmark, peers: Sequence[str], rounds: int, quick: bool, log: Path) -> Result:
     _ = peers, rounds
     with ControlPlane(argo=False) as plane:
-        found = growth.measure(plane, _sizes(benchmark, quick), log)
-    return Result({name: [figures] for name, figures in found.items()})
+        found, errors = growth.measure(plane, _sizes(benchmark, quick), log)
+    return Result({name: [figures] for name, figures in found.items()}, errors)
 
 
 SUITE = (

@@ -106,3 +106,7 @@ def test_growth_is_told_per_object_and_per_source() -> None:
         "bytes of memory per object": round(1024 * 1024 / 1000),
         "bytes of memory per source": round(1024 * 1024 / 200),
     }
+
+
+def test_growth_of_one_size_alone_is_not_told() -> None:
+    assert growth({"100 objects": {"resident MiB": 80.0}}) == {}
