@@ -121,7 +121,7 @@ def test_a_restart_with_nothing_changed_sends_nothing_and_is_ready_soon(
         quiet(recorder)
         resident = operator.resident
     tell(
-        f"{OBJECTS} objects: ready after {took:.2f} s, {queued:.2f} s of it waiting for a processor; "
+        f"{OBJECTS} objects: ready after {took:.2f} s ({ran:.2f} s at work, {queued:.2f} s waiting for a processor); "
         f"{len(recorder.received)} events, {resident:.0f} MiB"
     )
     assert {event.key for event in recorder.received} == {f"cm-{n}-0" for n in range(4)}
