@@ -20,6 +20,7 @@ import uvloop
 from eventsource_operator.api.eventsource import ChangeType, EventSpec
 from eventsource_operator.core.event import Change, Event, EventBuilder
 
+_SECONDS = 600.0
 UID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -74,7 +75,12 @@ def run(url: str, namespace: str, count: int, senders: int, token: str) -> dict[
     """
     command = [sys.executable, "-m", "tools.bench.bare", url, namespace, str(count), str(senders)]
     environment = {**os.environ, "TOKEN": token}
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600, env=environment)
+    try:
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=_SECONDS, env=environment
+        )
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"the bare client was not done after {_SECONDS:g} s") from error
     if done.returncode:
         raise RuntimeError(f"the bare client failed: {done.stderr.strip()[-2000:]}")
     found: dict[str, float] = json.loads(done.stdout)

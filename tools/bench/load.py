@@ -67,7 +67,10 @@ def run(job: Job, seconds: float = 900.0) -> Written:
         RuntimeError: it failed; the message ends with what it said.
     """
     command = [sys.executable, "-m", "tools.bench.load", json.dumps(asdict(job))]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=seconds)
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"the driver was not done with {job.path} after {seconds:g} s") from error
     if done.returncode:
         raise RuntimeError(f"the driver failed on {job.path}: {done.stderr.strip()[-2000:]}")
     found = json.loads(done.stdout)
