@@ -91,3 +91,14 @@ def test_what_is_bad_is_told_once_by_the_condition_that_it_is_about() -> None:
         if reason in (Reason.SUSPENDED, Reason.WATCHING):
             expected = "Normal"
         assert by_type[kind] == expected
+
+
+def test_what_is_written_is_what_kubectl_waits_for() -> None:
+    given = [Fact("Accepted", True, Reason.ACCEPTED), Fact("Bound", None, Reason.LIST_FAILED, "403")]
+    made = conditions(iter(given), (), generation=7, now="t")
+
+    assert [(each.type, each.status, each.reason, each.message) for each in made] == [
+        ("Ready", "Unknown", "Pending", "Authorized is not known yet"),
+        ("Accepted", "True", "Accepted", ""),
+        ("Bound", "Unknown", "ListFailed", "403"),
+    ]

@@ -250,3 +250,28 @@ def _measure(name: str, call: Callable[[], object], times: int = 2000) -> None:
     for _ in range(times):
         call()
     print(f"{name}: {(time.process_time() - start) / times * 1e6:.1f} us")  # noqa: T201  a measurement to be read
+
+
+def test_an_event_has_the_id_of_its_source_object_version_and_type_in_every_form() -> None:
+    ident = event_id("source-uid", "object-uid", "1234", ChangeType.MODIFIED)
+    whole = _build(_change())
+    assert (whole.id, json.loads(whole.body)["id"]) == (ident, ident)
+    large = _change(obj={**NEW, "data": {"x": "y" * 5000}})
+    for limit in (1024, 300):
+        event = _build(large, max_bytes=limit)
+        assert event.truncated
+        assert (event.id, json.loads(event.body)["id"]) == (ident, ident)
+        assert dict(event.headers)["X-Event-Id"] == ident
+
+
+def test_a_body_of_exactly_the_limit_is_not_too_large() -> None:
+    whole = _build(_change())
+    assert not _build(_change(), max_bytes=len(whole.body)).truncated
+    assert _build(_change(), max_bytes=len(whole.body) - 1).truncated
+
+
+def test_the_keys_of_a_payload_are_in_order() -> None:
+    assert (
+        _build(_change(), '{"b": 1, "a": 2, "c": {"z": 1, "y": 2}}').body
+        == b'{"a":2,"b":1,"c":{"y":2,"z":1}}'
+    )

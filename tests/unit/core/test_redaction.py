@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import hmac
 import json
 from typing import Any
 
@@ -216,3 +217,41 @@ def test_no_value_of_a_secret_gets_out(
     assert b"hmac-sha256:" in outputs["Object 262144"]
     assert b'"truncated":true' in outputs["Object 64"]
     assert b"hmac-sha256:" in outputs["object.data"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"data": {"first": "/wD+"}},
+        {"data": {"first": 5}},
+        {"data": {"first": "not base64!"}},
+        {"stringData": {"first": 5}},
+        {"stringData": {"first": "one-value"}},
+    ],
+)
+@pytest.mark.parametrize("field", ["data", "stringData"])
+def test_no_value_hides_the_next_from_the_search_in_annotations(before: dict[str, Any], field: str) -> None:
+    value = base64.b64encode(PASSWORD.encode()).decode() if field == "data" else PASSWORD
+    secret = _secret(copy=f"it is {PASSWORD}", other=f"it is {base64.b64encode(PASSWORD.encode()).decode()}")
+    secret["data"] = secret["stringData"] = {}
+    secret |= before
+    secret[field] = {**secret[field], "second": value}
+    redacted = redact(secret, key=KEY)["metadata"]["annotations"]
+    assert all(text.startswith("hmac-sha256:") for text in redacted.values())
+    assert redacted["copy"] != redacted["other"], "each is the digest of its own text"
+
+
+def test_a_value_of_four_characters_is_looked_for_and_one_of_three_is_not() -> None:
+    secret = _secret(four="x abcd x", three="x efg x")
+    secret["data"], secret["stringData"] = {}, {"a": "abcd", "b": "efg"}
+    redacted = redact(secret, key=KEY)["metadata"]["annotations"]
+    assert redacted["four"].startswith("hmac-sha256:")
+    assert redacted["three"] == "x efg x"
+
+
+def test_the_digest_of_a_text_is_that_of_its_bytes_even_where_utf_8_has_none() -> None:
+    for text in ("plain", "\ud800"):
+        secret = _secret()
+        secret["stringData"] = {"token": text}
+        expected = hmac.digest(KEY, text.encode("utf-8", "surrogatepass"), "sha256").hex()[:32]
+        assert redact(secret, key=KEY)["stringData"]["token"] == f"hmac-sha256:{expected}"

@@ -144,6 +144,7 @@ def test_an_error_names_its_field(spec: WatchTarget, field: str) -> None:
 
     assert error.value.field == field
     assert str(error.value).startswith(field)
+    assert "None" not in str(error.value), "it says what is wrong"
 
 
 BASE = WatchTarget(names=("a", "b"), fields=("data", "spec"), label_selector=SHOP, field_selector="x=1")
