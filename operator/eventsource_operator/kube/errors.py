@@ -127,8 +127,8 @@ def from_status(
         retry_after: The `Retry-After` header, preferred to `details.retryAfterSeconds`.
     """
     code = http_status or _integer(status.get("code"))
-    reason = str(status.get("reason") or "")
-    message = str(status.get("message") or reason or f"HTTP status {code}")
+    reason, message = _text(status.get("reason")), _text(status.get("message"))
+    message = message or reason or f"HTTP status {code}"
     if reason == "Expired":
         return Gone(code, reason, message)
     if code == _TOO_MANY:
@@ -162,6 +162,11 @@ def from_response(status: int, body: bytes, headers: Mapping[str, str]) -> KubeE
         text = body[: 4 * _MESSAGE_LIMIT].decode("utf-8", "replace").strip()
         decoded = {"message": text or f"HTTP status {status} without a body"}
     return from_status(decoded, http_status=status, retry_after=headers.get("Retry-After"))
+
+
+def _text(value: object) -> str:
+    """A text; anything else is no `metav1.Status`, and may be nested too deeply to be shown."""
+    return value if isinstance(value, str) else ""
 
 
 def _integer(value: object) -> int:

@@ -71,7 +71,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "msg": visible(record.getMessage()),
         }
-        line.update(_extra(record))
+        for name, value in _extra(record).items():
+            line[name] = visible(value) if isinstance(value, str) else value
         if record.exc_info:
             line["exc"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

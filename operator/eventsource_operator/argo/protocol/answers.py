@@ -106,6 +106,13 @@ def _parsed(body: bytes) -> Any:
         return _NO_JSON
 
 
+def _shown(detail: Any) -> str:
+    try:
+        return str(detail)
+    except RecursionError:  # a thousand levels: made to break whoever shows it
+        return "(nested too deeply to be shown)"
+
+
 def answer_error(answer: Answer, now: float) -> ArgoError:
     """The error that an unsuccessful answer stands for."""
     status = answer.status
@@ -119,7 +126,7 @@ def answer_error(answer: Answer, now: float) -> ArgoError:
     if said:
         facts |= {
             "code": said.code,
-            "details": tuple(_redact(str(item), answer.secrets) for item in said.details),
+            "details": tuple(_redact(_shown(item), answer.secrets) for item in said.details),
         }
     if status == HTTPStatus.UNAUTHORIZED:
         return Unauthorized(message or "the credentials were refused", **facts)
