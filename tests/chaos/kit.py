@@ -22,11 +22,11 @@ from tools.controlplane.plane import ControlPlane
 
 NAMESPACE = "chaos"
 QUIET_SECONDS = 1.5
-SILENCE_SECONDS = 30.0
-"""Longer than any pause of the operator while there is something to send."""
-SETTLE_SECONDS = 600.0
 PATIENCE_SECONDS = 90.0
 """For what must come at all, on a machine that others keep busy; what must come soon is measured."""
+SILENCE_SECONDS = 90.0
+"""Longer than any pause of the operator while there is something to send, its start on such a machine included."""
+SETTLE_SECONDS = 600.0
 
 
 class Operator(running_operator.Operator):

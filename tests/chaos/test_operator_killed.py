@@ -13,7 +13,7 @@ import pytest
 
 from tests.chaos.conftest import Tell
 from tests.chaos.kit import NAMESPACE, PATIENCE_SECONDS, Operator, killed, new_source, settled, until_watching
-from tests.chaos.verdict import Kill, sending
+from tests.chaos.verdict import Kill, compare, sending
 from tests.support.controlplane import wait_for
 from tests.support.recorder import Recorder
 from tests.support.writer import Writer
@@ -23,6 +23,8 @@ ROUNDS = int(os.environ.get("CHAOS_ROUNDS") or "1")
 CHANGES = 2000
 RATE = 80
 """Changes a second: the kills have time, and a busy machine can deliver as much."""
+LEAST_KILLS = 4
+"""However busy the machine is: then the last ones come while a process catches up with all that was written."""
 SPAN_SECONDS = (0.0, 2.5)
 """Between its start, or its first sending, and the kill of a process."""
 
@@ -33,12 +35,12 @@ def _moment(
     """A random moment: of every second process anywhere from its start on, of the others once it sends."""
     if number % 2:
         count = len(recorder.received)
-        wait_for(
-            lambda: len(recorder.received) > count or not writer.running,
-            PATIENCE_SECONDS,
-            "a first delivery",
-            operator.tail,
-        )
+
+        def sends() -> bool:
+            done = not writer.running and not compare(writer.changes, list(recorder.received)).lost
+            return done or len(recorder.received) > count
+
+        wait_for(sends, PATIENCE_SECONDS, "a first delivery", operator.tail)
     time.sleep(chance.uniform(*SPAN_SECONDS))
 
 
@@ -52,7 +54,7 @@ def test_nothing_is_lost_by_kills(
     with Operator(own_plane, recorder.url, tmp_path) as operator:
         until_watching(own_plane, operator)
         with Writer(own_plane, NAMESPACE, CHANGES, rate=RATE) as writer:
-            while writer.running:
+            while writer.running or len(kills) < LEAST_KILLS:
                 _moment(len(kills), chance, writer, recorder, operator)
                 assert operator.running, operator.tail()
                 kills.append(killed(own_plane, operator))
@@ -66,7 +68,6 @@ def test_nothing_is_lost_by_kills(
     assert len(changes) == CHANGES
     assert min(kinds.values()) > 50, "the writer must delete and create, too"
     assert len(kinds) == 3
-    assert len(kills) >= 4, "too few kills to prove anything"
     assert at_work >= 2, "hardly any process lived long enough to send"
 
 
