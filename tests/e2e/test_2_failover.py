@@ -255,7 +255,8 @@ def test_a_drain_takes_the_leader_and_leaves_the_other(
     comparison, received = load.verdict()
     silence = longest_gap(received, started)
     tell(
-        f"{check_handovers(lease)}, longest silence {silence:.1f} s; {len(comparison.lost)} lost, "
+        f"{check_handovers(lease)}, {lease.handovers()[0].at - started:.1f} s after the eviction; "
+        f"longest silence {silence:.1f} s; {len(comparison.lost)} lost, "
         f"{comparison.duplicates} sent twice"
     )
     check(comparison)
@@ -290,6 +291,7 @@ def test_sigterm_is_handled_by_process_1_and_the_container_starts_again(
     silence = longest_gap(received, stopped)
     tell(
         f"exit code {ended['exitCode']} ({ended['reason']}), {check_handovers(lease)}, "
+        f"{lease.handovers()[0].at - stopped:.1f} s after SIGTERM; "
         f"longest silence {silence:.1f} s; {len(comparison.lost)} lost, {comparison.duplicates} sent twice"
     )
     assert (ended["exitCode"], ended.get("signal", 0)) == (0, 0)
