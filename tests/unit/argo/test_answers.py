@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from eventsource_operator.argo import errors
 from eventsource_operator.argo.errors import ArgoError, Decision, Dispatch
 from eventsource_operator.argo.protocol import Answer, parse_retry_after, read_answer
-from eventsource_operator.argo.protocol.answers import MAX_RETRY_AFTER
+from eventsource_operator.argo.protocol.answers import MAX_RETRY_AFTER, _shown
 from eventsource_operator.argo.protocol.dispatch import is_transient, split_reasons
 
 NOW = 1_800_000_000.0
@@ -267,3 +267,16 @@ def test_what_is_secret_is_not_repeated_but_what_is_short_may_be() -> None:
     assert error.message.startswith("bad token ")
     assert error.message.endswith(" in {}")
     assert error.details[1] == "x"
+
+
+class Deep:
+    """What some Pythons do with a thousand brackets, and others only with more than the parser lets through."""
+
+    def __str__(self) -> str:
+        raise RecursionError
+
+
+def test_a_detail_that_is_nested_too_deeply_is_told_as_that() -> None:
+    assert _shown(Deep()) == "(nested too deeply to be shown)"
+    error = failed(Answer(400, b'{"code": 3, "message": "m", "details": [' + b"[" * 900 + b"]" * 900 + b"]}"))
+    assert len(error.details) == 1
