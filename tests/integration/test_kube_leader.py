@@ -203,8 +203,8 @@ async def test_a_standby_takes_over_within_15_seconds_of_the_leaders_death(
         await standby.leads(20)
         taken = time.monotonic() - died
         print(f"takeover after SIGKILL: {taken:.2f} s")  # noqa: T201 - a figure of the report
-        # 15 s, of which the head start leaves a second for reading checkpoints and the first event.
-        assert EARLIEST_SECONDS < taken < 14.7
+        # The head start leaves a second of the 15 s for reading checkpoints and the first event.
+        assert EARLIEST_SECONDS < taken < 15
     finally:
         await leader.end()
 

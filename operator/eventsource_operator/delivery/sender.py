@@ -208,9 +208,8 @@ class Sender:
         except CredentialsError as error:
             self._held("CredentialsUnavailable", str(error), None, sent_at)
             endpoint.abandoned(sent_at)
-        except (
-            BaseException
-        ):  # cancelled, or unforeseen: a probe that tells nothing must not block the next one
+        except BaseException:
+            # Cancelled, or unforeseen: a probe that tells nothing must not block the next one.
             self.hold.abandon(sent_at)
             endpoint.abandoned(sent_at)
             raise

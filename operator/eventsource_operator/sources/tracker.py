@@ -107,9 +107,8 @@ class Tracker:
             created = entry is None and not self.target.fixed and self._created_later(seen)
             judgement = judge_listed(entry, seen, self.target, since=since, created=created)
         self._partial[seen.key] = seen.rv
-        if (
-            judgement.changes and judgement.entry is not None
-        ):  # a restart before the end of the list must not repeat it
+        if judgement.changes and judgement.entry is not None:
+            # A restart before the end of the list must not repeat it.
             judgement = judgement._replace(entry=judgement.entry._replace(told=seen.rv))
         self._take(seen.key, seen, judgement, 0)
         return judgement.entry is not None

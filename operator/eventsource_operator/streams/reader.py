@@ -193,10 +193,8 @@ class Reader:
             self.watching = True
             for subscriber in tuple(self.subscribers):
                 subscriber.live()
-            if self._hub.merged(
-                self
-            ):  # who joined while the main reader was still opening need not wait for a line
-                return
+            if self._hub.merged(self):
+                return  # who joined while the main reader was still opening need not wait for a line
             async for lines in batches:
                 for line in lines:
                     await self._line(line)
