@@ -1,5 +1,6 @@
 """What every suite shares: the real control plane, and its logs beside a failure."""
 
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -7,6 +8,12 @@ import pytest
 from tools.controlplane.plane import ControlPlane, ControlPlaneError
 
 pytest_plugins = ["tests.support.controlplane", "tests.support.running_operator"]
+
+
+def pytest_configure() -> None:
+    """A shell starts what runs in the background with SIGINT ignored, and so would be each process of a test."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

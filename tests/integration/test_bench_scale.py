@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.support.controlplane import new_namespace, wait_for
+from tests.support.controlplane import delete_namespace, new_namespace, wait_for
 from tools.bench import cluster
 from tools.bench.arrivals import sink
 from tools.bench.changes import SPEC
@@ -59,4 +59,4 @@ def test_many_sources_share_a_watch_and_write_nothing_while_nothing_changes(
         assert whole["create", "leases"] == 1
         assert arrivals.fetch() == {}
     assert "leadership" not in log.read_text(encoding="utf-8"), "it led from the start to the end"
-    plane.api.request("DELETE", f"/api/v1/namespaces/{namespace}")
+    delete_namespace(plane, namespace)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.controlplane import delete_namespace
 from tools.captures import FOLDER, NAMESPACE, Stage, form
 from tools.controlplane.plane import ControlPlane
 
@@ -15,7 +16,7 @@ NAMES = ("check", "describe", "get", "status", "tail")
 def fresh(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     folder: Path = tmp_path_factory.mktemp("captures")
     yield Stage(plane, folder).play(folder)
-    plane.api.request("DELETE", f"/api/v1/namespaces/{NAMESPACE}")
+    delete_namespace(plane, NAMESPACE)
 
 
 def shape(name: str, text: str) -> list[str]:

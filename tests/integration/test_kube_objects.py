@@ -21,6 +21,7 @@ from eventsource_operator.kube.secrets import KeyMissing, OwnToken, read_key
 from eventsource_operator.kube.status import apply_status
 from tests.support.controlplane import wait_for_async
 from tools.controlplane.plane import ControlPlane
+from tools.controlplane.rest import write_kubeconfig
 
 Kubectl = Callable[..., str]
 
@@ -279,16 +280,36 @@ async def test_events_are_written_counted_and_shown(
     await wait_until(lambda found: any(e["reason"] == "Stopped" for e in found))
 
 
+def record_five(recorder: EventRecorder, namespace: str) -> None:
+    for i in range(5):
+        ref = ObjectRef("v1", "ConfigMap", namespace, f"cm-{i}", f"uid-{i}")
+        recorder.record(ref, "Normal", "Watching", "", "Watch")
+
+
 async def test_events_that_cannot_be_written_disturb_nobody(
+    plane: ControlPlane, namespace: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    powerless = tmp_path / "kubeconfig"
+    write_kubeconfig(powerless, plane.server, plane.token(namespace), plane.ca)
+    stranger = await KubeClient.connect(str(powerless))
+    try:
+        recorder = EventRecorder(stranger, instance="pod-0")
+        record_five(recorder, namespace)
+        await recorder.close(timeout=10)
+    finally:
+        await stranger.close()
+    assert (recorder.failed, recorder.dropped) == (5, 0)
+    assert len(caplog.records) == 1
+
+
+async def test_events_for_a_namespace_that_is_gone_are_dropped_in_silence(
     client: KubeClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     recorder = EventRecorder(client, instance="pod-0")
-    for i in range(5):
-        ref = ObjectRef("v1", "ConfigMap", "no-such-namespace", f"cm-{i}", f"uid-{i}")
-        recorder.record(ref, "Normal", "Watching", "", "Watch")
+    record_five(recorder, "no-such-namespace")
     await recorder.close(timeout=10)
-    assert recorder.failed == 5
-    assert len(caplog.records) == 1
+    assert (recorder.failed, recorder.dropped) == (0, 5)
+    assert not caplog.records
 
 
 async def test_checkpoints_are_put_read_and_deleted(client: KubeClient, namespace: str) -> None:

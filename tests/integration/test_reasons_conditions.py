@@ -103,12 +103,12 @@ CASES: Mapping[str, Case] = {
         (
             Told(
                 "Watching", "False", Reason.KIND_NOT_FOUND,
-                ("spec.watch[0].kind", "Widget", "CustomResourceDefinition"),
+                ("spec.watch[0].kind", "Unmade", "CustomResourceDefinition"),
             ),
         ),
-        watch(apiVersion=f"{GROUP}/v1", kind="Widget"),
-        install(GROUP, "Widget"),
-        before=lambda stage: watchable(stage, GROUP, "widgets"),
+        watch(apiVersion=f"{GROUP}/v1", kind="Unmade"),  # a kind of no other group: that would be the remedy
+        install(GROUP, "Unmade"),
+        before=lambda stage: watchable(stage, GROUP, "unmades"),
     ),
     "kind-gone": Case(
         (

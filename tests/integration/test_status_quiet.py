@@ -1,5 +1,8 @@
 """What the log says when nothing is wrong: hardly anything, and nothing when a namespace with sources is deleted."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from tests.support.controlplane import wait_for
@@ -8,6 +11,7 @@ from tests.support.sink import Sink
 from tools.controlplane.plane import ControlPlane
 from tools.controlplane.rest import HttpError
 
+ENDING_SECONDS = 90.0
 ROUNDS = 2
 SOURCES_EACH = 5
 
@@ -20,7 +24,22 @@ def _gone(plane: ControlPlane, name: str) -> bool:
     return False
 
 
-@pytest.mark.usefixtures("sink")
+def _ending(plane: ControlPlane) -> list[str]:
+    """The namespaces that are being deleted."""
+    items = plane.api.request("GET", "/api/v1/namespaces")["items"]
+    return [each["metadata"]["name"] for each in items if "deletionTimestamp" in each["metadata"]]
+
+
+@pytest.fixture
+def operator(plane: ControlPlane, sink: Sink, tmp_path: Path) -> Iterator[Operator]:
+    """Starts when no namespace of another test is being deleted: it would tell that it finds half of what was there."""
+    wait_for(
+        lambda: not _ending(plane), ENDING_SECONDS, "no namespace is being deleted", lambda: _ending(plane)
+    )
+    with Operator(plane, sink.url, tmp_path) as running:
+        yield running
+
+
 def test_a_namespace_that_is_deleted_makes_no_noise(
     plane: ControlPlane, sink: Sink, operator: Operator
 ) -> None:
@@ -32,7 +51,7 @@ def test_a_namespace_that_is_deleted_makes_no_noise(
         for number in range(10):
             team.put(f"c-{number}", {})
         sink.wait(f"{team.name}/s-0", 5, evidence=operator.tail)
-        team.end()
+        plane.api.request("DELETE", f"/api/v1/namespaces/{team.name}")
         wait_for(lambda name=team.name: _gone(plane, name), 60, "the namespace is gone", operator.tail)  # type: ignore[misc]
     last = Team(plane, "quiet")
     last.source("after", {"watch": [{"names": ["app"]}]})

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import pytest
 
-from tests.support.controlplane import new_namespace, wait_for
+from tests.support.controlplane import delete_namespace, new_namespace, wait_for
 from tests.support.sink import Sink
 from tools.controlplane.plane import ControlPlane
 from tools.controlplane.rest import Client
@@ -204,8 +204,8 @@ class Team:
         return [what for what in sink.whats(full) if not what[1].startswith("marker-")]
 
     def end(self) -> None:
-        """Deletes the namespace; nobody waits for its end."""
-        self.plane.api.request("DELETE", f"/api/v1/namespaces/{self.name}")
+        """Deletes the namespace with all that is in it."""
+        delete_namespace(self.plane, self.name)
 
     def _path(self, name: str) -> str:
         return f"{SOURCES}/namespaces/{self.name}/eventsources/{name}"

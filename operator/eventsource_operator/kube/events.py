@@ -65,7 +65,7 @@ class EventRecorder:
     """Takes Events at any rate and writes them at a bounded one.
 
     Attributes:
-        dropped: Events that were not written because of the rate or a full queue.
+        dropped: Events that were not written because of the rate, a full queue, or a namespace that is gone.
         failed: Events that the API server did not take.
     """
 
