@@ -17,10 +17,14 @@ pytestmark = pytest.mark.usefixtures("operator")
 SAMPLE = CHECKOUT / "manifests/samples/quickstart"
 
 
-def command(team: Team, *arguments: str, code: int = 0) -> str:
-    """Runs `eventsource-operator` as a user does; its standard output."""
+OPERATOR = ("-m", "eventsource_operator")
+PLUGIN = ("-c", "from eventsource_operator.cli.evs import main; main()")
+
+
+def command(team: Team, *arguments: str, program: tuple[str, str] = OPERATOR, code: int = 0) -> str:
+    """Runs `eventsource-operator`, or the plugin, as a user does; its standard output."""
     done = subprocess.run(
-        [sys.executable, "-m", "eventsource_operator", *arguments],
+        [sys.executable, *program, *arguments],
         env={**os.environ, "KUBECONFIG": str(team.plane.kubeconfig)},
         capture_output=True,
         text=True,
@@ -105,14 +109,7 @@ def test_status_and_replay_as_the_plugin(team: Team, sink: Sink, operator: Opera
     sink.wait(f"{team.name}/plugin", 1, evidence=operator.tail)
 
     def plugin(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-c", "from eventsource_operator.cli.evs import main; main()", *arguments],
-            env={**os.environ, "KUBECONFIG": str(team.plane.kubeconfig)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout
+        return command(team, *arguments, program=PLUGIN)
 
     rows = plugin("-n", team.name, "status", "plugin").splitlines()
     assert rows[1].split()[:4] == [team.name, "plugin", "True", "Ready"]
