@@ -39,7 +39,7 @@ from eventsource_operator.cli.output import (
     say,
     widths_of,
 )
-from eventsource_operator.core.text import clean
+from eventsource_operator.core.text import clean, in_namespace
 from eventsource_operator.kube.client import KubeClient
 from eventsource_operator.settings import Settings
 
@@ -178,10 +178,6 @@ async def _status(settings: Settings, where: str | None, name: str | None, watch
                 click.echo(aligned(row, widths))
 
 
-def _in(where: str | None) -> str:
-    return f" in namespace {where}" if where else " in all namespaces"
-
-
 def _print_one(obj: dict[str, Any], output: str) -> None:
     if output == "yaml":
         click.echo("---")
@@ -190,7 +186,7 @@ def _print_one(obj: dict[str, Any], output: str) -> None:
 
 def _show(found: list[dict[str, Any]], name: str | None, where: str | None) -> None:
     if not found:
-        say(f"No EventSources{_in(where) if where else ' in any namespace'}.")
+        say(f"No EventSources {in_namespace(where) if where else 'in any namespace'}.")
         return
     print_table(_TITLES, [_row(obj) for obj in found])
     rows = [
@@ -269,10 +265,8 @@ async def _tail(settings: Settings, where: str | None, name: str | None, output:
         if name and not found:
             raise WrongError(one_line(f"there is no EventSource {where}/{name}"))
         known = {obj["metadata"]["uid"]: status_of(obj).deliveries for obj in found}
-        one = f"{where}/{name}" if name else f"{len(found)} EventSources"
-        say(
-            f"Following {one}{'' if name else _in(where)} until interrupted."
-        )  # from here on nothing is missed
+        one = f"{where}/{name}" if name else f"{len(found)} EventSources {in_namespace(where)}"
+        say(f"Following {one} until interrupted.")  # from here on nothing is missed
         async for kind, obj in changes(client, where, name, version):
             uid = obj["metadata"]["uid"]
             now = status_of(obj).deliveries

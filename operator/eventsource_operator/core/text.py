@@ -1,7 +1,8 @@
 """Untrusted text made safe to show: names, messages and reasons come from clusters, servers and users.
 
 What a terminal, a log line, a status message or an HTTP header could take for a command is replaced, and
-the length is bounded. Nothing here decides what may be shown; that is the caller's business.
+the length is bounded. Nothing here decides what may be shown; that is the caller's business. The one phrase that all
+messages share, where something is or is missing, is formed here too.
 """
 
 from __future__ import annotations
@@ -41,6 +42,11 @@ def _printable(char: str) -> str:
     if char.isprintable():
         return char
     return " " if char.isspace() else _REPLACEMENT
+
+
+def in_namespace(namespace: str | None) -> str:
+    """Returns "in namespace …", or "in all namespaces" for none, which is how RBAC and the API's paths mean that."""
+    return f"in namespace {namespace}" if namespace else "in all namespaces"
 
 
 def header_value(text: str) -> str:

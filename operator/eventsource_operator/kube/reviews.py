@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from eventsource_operator.core.text import clean
+from eventsource_operator.core.text import clean, in_namespace
 from eventsource_operator.kube.client import KubeClient
 
 
@@ -41,7 +41,7 @@ class Attributes:
 
     def __str__(self) -> str:
         what = f"{self.verb} {self.qualified}" + (f" {self.name}" if self.name else "")
-        return f"{what} in namespace {self.namespace}" if self.namespace else f"{what} in all namespaces"
+        return f"{what} {in_namespace(self.namespace)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from eventsource_operator.api.eventsource import EventSource
+from eventsource_operator.core.text import in_namespace
 from eventsource_operator.kube.client import KubeClient
 from eventsource_operator.kube.discovery import Resource
 from eventsource_operator.kube.errors import Forbidden
@@ -98,10 +99,9 @@ async def denied(
         return None
     first = missing[0]
     verbs = " and ".join(action.verb for action in missing)
-    where = _where(first)
     return (
         f"to {need.purpose}, service account {account.namespace}/{account.name} needs to {verbs} {first.qualified} "
-        f"{where}: {grant_hint(missing, account)}"
+        f"{in_namespace(first.namespace)}: {grant_hint(missing, account)}"
     )
 
 
@@ -116,14 +116,11 @@ def summary(denials: Sequence[str], limit: int = 3000) -> str:
     return "; ".join(shown) + (f"; and {more} more, told once these are granted" if more else "")
 
 
-def _where(action: Attributes) -> str:
-    return f"in namespace {action.namespace}" if action.namespace else "in all namespaces"
-
-
 def _beyond(need: Need, error: Forbidden) -> str:
     first = need.actions[0]
     verbs = " and ".join(action.verb for action in need.actions)
+    where = in_namespace(first.namespace)
     return (
-        f"to {need.purpose}, the operator must {verbs} {first.qualified} {_where(first)}, and has no rights there: "
+        f"to {need.purpose}, the operator must {verbs} {first.qualified} {where}, and has no rights there: "
         f"install it for all namespaces, or in that one ({error.message})"
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from eventsource_operator.argo.errors import ArgoError, Forbidden, Unauthorized
+from eventsource_operator.core.text import in_namespace
 from eventsource_operator.delivery.endpoint import Endpoint, EndpointKey
 from eventsource_operator.delivery.sender import CredentialsError
 
@@ -94,7 +95,7 @@ class BindingsBoard:
 
 def _remedy(failure: ArgoError | CredentialsError, namespace: str) -> str:
     if isinstance(failure, Forbidden):
-        where = f"in namespace {namespace}" if namespace else "in all namespaces"
+        where = in_namespace(namespace)
         return f"grant list workfloweventbindings.argoproj.io {where} to whom the token belongs"
     if isinstance(failure, Unauthorized):
         return "renew the token"

@@ -8,7 +8,7 @@ from typing import Final
 from eventsource_operator.api.eventsource import EventSource
 from eventsource_operator.api.status import MAX_CONDITION_MESSAGE, BindingsStatus, Status, WatchStatus
 from eventsource_operator.core.conditions import Fact, Reason, conditions
-from eventsource_operator.core.text import clean
+from eventsource_operator.core.text import clean, in_namespace
 from eventsource_operator.delivery.endpoint import EndpointKey
 from eventsource_operator.kube.errors import (
     Forbidden,
@@ -78,9 +78,8 @@ def watching(source: Source, state: State) -> Fact:
 
 def broken(tracker: Tracker, error: KubeError) -> tuple[Reason, str]:
     """Reason and message for a watch that the API server does not give."""
-    resource, where = tracker.feed.resource, ""
-    if tracker.feed.namespace:
-        where = f" in namespace {tracker.feed.namespace}"
+    resource, namespace = tracker.feed.resource, tracker.feed.namespace
+    where = f" {in_namespace(namespace)}" if namespace else ""  # a kind without namespaces has none either
     at = f"spec.watch[{tracker.target.index}]"
     reason, remedy = Reason.API_SERVER_ERROR, _AGAIN
     if isinstance(error, Forbidden):

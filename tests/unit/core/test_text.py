@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventsource_operator.core.text import clean, header_value
+from eventsource_operator.core.text import clean, header_value, in_namespace
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
 
@@ -41,6 +41,14 @@ def test_cleaned_text_prints_and_is_bounded(text: str, limit: int) -> None:
     assert shown.isprintable()
     assert len(shown) <= limit
     assert clean(shown, limit) == shown
+
+
+@pytest.mark.parametrize(
+    ("namespace", "told"),
+    [("team-a", "in namespace team-a"), ("", "in all namespaces"), (None, "in all namespaces")],
+)
+def test_where_something_is(namespace: str | None, told: str) -> None:
+    assert in_namespace(namespace) == told
 
 
 @pytest.mark.parametrize(
