@@ -1,6 +1,7 @@
 """What an EventSource needs and what it has: the cases of the authorization matrix, and what must come of each.
 
-The expectation is written out from the contract (DESIGN section 7), not from the product's own functions.
+The expectation is written out from the contract of docs/security.md ("Boundaries"), not from the
+product's own functions.
 """
 
 import os

@@ -66,7 +66,7 @@ def faults(name: str, peer: str, rounds: Sequence[Mapping[str, float | None]]) -
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a figure of the operator shall reach (DESIGN section 11).
+    """What a figure of the operator shall reach: a row of the table of targets in docs/benchmarks.md.
 
     Attributes:
         figure: its name.
