@@ -1,5 +1,6 @@
 """The budget: its sums are right, its bound holds for any number of owners, and nobody finds the door shut."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -136,3 +137,96 @@ def test_the_bytes_of_what_went_are_not_held_against_its_owner() -> None:
     budget.remove("a", 40)
 
     assert budget.has_room("a"), "2 of 50 bytes"
+
+
+def test_alone_a_source_holds_half_and_reads_again_below_a_quarter() -> None:
+    """Eleven: a half of it is five, rounded down."""
+    budget = Budget(11, LARGE)
+    assert _fill(budget, "a") == 5
+    assert _reads_again(budget, "a", 0) == 2
+
+    budget = Budget(LARGE, 11)
+    assert _fill(budget, "a", 1) == 5
+    assert _reads_again(budget, "a", 1) == 2
+
+
+def _reads_again(budget: Budget, owner: str, size: int) -> int:
+    """Takes back until the owner may read again; tells how many it then holds."""
+    while not budget.has_room(owner):
+        budget.remove(owner, size)
+    return budget.total
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_of_a_source_that_joined_a_quarter_is_kept_before_the_shares_are_made(size: int) -> None:
+    """Of 650, 162 are kept: of the other 488, a source that is alone has one half."""
+    budget = Budget(LARGE if size else 650, 650 if size else LARGE)
+    budget.join("good/a")
+
+    assert _fill(budget, "good/a", size) == 244
+    assert _reads_again(budget, "good/a", size) == 121
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_the_part_of_a_tenant_is_exact(size: int) -> None:
+    """A quarter for sixteen tenants: of 650 ten each, and reading again below five; changes and bytes alike."""
+    budget = Budget(LARGE if size else 650, 650 if size else LARGE)
+    for owner in ("bad/a", "good/a"):
+        budget.join(owner)
+    for _ in range(500):
+        budget.add("bad/a", size)
+
+    assert not budget.accepts("bad/b"), "its tenant holds more than its part"
+    assert _fill(budget, "good/a", size) == 10
+    while not budget.has_room("good/b"):
+        budget.remove("good/a", size)
+    assert budget.total == 500 + 4
+
+
+def test_the_smallest_part_is_one_change_and_one_byte() -> None:
+    budget = Budget(64, 64)
+    for owner in ("bad/a", "good/a"):
+        budget.join(owner)
+    for _ in range(60):
+        budget.add("bad/a", 1)
+
+    assert _fill(budget, "good/a", 0) == 1
+
+
+def test_with_more_tenants_the_parts_are_smaller() -> None:
+    """Twenty tenants: a quarter of 1600, for twice as many as there are."""
+    budget = Budget(1600, LARGE)
+    for number in range(20):
+        budget.join(f"{number}/a")
+    for _ in range(1300):
+        budget.add("0/a", 0)
+
+    assert _fill(budget, "1/a") == 10
+
+
+def test_nothing_is_kept_beyond_the_bound() -> None:
+    budget = Budget(100, LARGE)
+    for owner in ("bad/a", "good/a"):
+        budget.join(owner)
+    for _ in range(100):
+        budget.add("bad/a", 0)
+
+    assert not budget.accepts("good/a")
+    budget.remove("bad/a", 0)
+    assert budget.accepts("good/a")
+
+
+def test_a_tenant_has_its_part_until_its_last_source_leaves() -> None:
+    budget = Budget(100, LARGE)
+    for owner in ("bad/a", "good/a", "good/b"):
+        budget.join(owner)
+    for _ in range(80):
+        budget.add("bad/a", 0)
+
+    assert budget.accepts("good/a")
+    budget.leave("good/a")
+    assert budget.accepts("good/b")
+    budget.leave("good/b")
+    assert not budget.accepts("good/b")
+    budget.leave("bad/a")
+    assert budget.accepts("good/b"), "nobody is there to keep anything for"

@@ -64,6 +64,8 @@ VALUES = st.recursive(
         (r"data['it\'s']", ("data", "it's")),
         (r'data["\u00e9\""]', ("data", 'é"')),
         ("data.größe", ("data", "größe")),
+        ('data["tab\t"]', ("data", "tab\t")),
+        ("a" * MAX_LENGTH, ("a" * MAX_LENGTH,)),
     ],
 )
 def test_paths_are_read(text: str, path: Path) -> None:
@@ -108,9 +110,13 @@ def test_a_formatted_path_is_read_as_the_same_path(path: Path) -> None:
         (("data", "LOG_LEVEL"), "data.LOG_LEVEL"),
         (("metadata", "labels", "example.com/x"), 'metadata.labels["example.com/x"]'),
         (("object", "x"), '["object"].x'),
+        (("object", 0), '["object"][0]'),
+        (("object", "a b"), '["object"]["a b"]'),
         (("object",), "object"),
         (("a.b", 0), '["a.b"][0]'),
         (("data", "tab\t"), 'data["tab\\t"]'),
+        (("data", "é ñ"), 'data["é ñ"]'),
+        (("data", "é\u200b"), 'data["\\u00e9\\u200b"]'),
     ],
 )
 def test_paths_are_written(path: Path, text: str) -> None:
@@ -129,7 +135,7 @@ def test_lookup() -> None:
 
 def test_digests_name_every_leaf_sorted() -> None:
     obj = {"data": {"b": "1", "a": "2"}, "spec": {"l": [1, {"x": None}], "e": {}, "f": []}}
-    found = leaf_digests(obj, (("spec",), ("data",), ("nope",)))
+    found = leaf_digests(obj, (("nope",), ("spec",), ("data",)))
     assert [name for name, _ in found] == ["data.a", "data.b", "spec.e", "spec.f", "spec.l[0]", "spec.l[1].x"]
     assert all(len(value) == 8 for _, value in found)
     assert dict(found)["data.a"] == digest("2")
@@ -168,6 +174,7 @@ def test_a_fold_is_reported_as_the_subtree() -> None:
         ({"a": 1}, {"a": True}, ("data.a",)),
         ({"a": 1}, {"a": 1.0}, ("data.a",)),
         ({"a": "1", "a/b": {"x": 1}}, {"a": "1", "a/b": {"x": 2}}, ("data.a/b.x",)),
+        ({"a": "1", "aX": "1"}, {"a": "2", "aX": "2"}, ("data.a", "data.aX")),
     ],
 )
 def test_changed_digests(old: Any, new: Any, changed: tuple[str, ...]) -> None:
@@ -198,6 +205,20 @@ def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
+@pytest.mark.parametrize("extra", [1, 2**70])
+def test_the_order_of_keys_changes_no_digest(extra: int) -> None:
+    """An integer of more than 64 bits takes the other way to JSON."""
+    there, back = {"é": 1, "b": [extra], "a": {}}, {"a": {}, "b": [extra], "é": 1}
+    assert canonical(there) == canonical(back)
+    assert digest([there]) == digest([back])
+    assert b" " not in canonical(there)
+
+
+def test_text_is_written_as_it_is() -> None:
+    assert canonical({"a": "é"}) == '{"a":"é"}'.encode()
+    assert canonical([1, 2**70]) == f"[1,{2**70}]".encode()
+
+
 def test_objects_that_orjson_does_not_take() -> None:
     deep: Any = "leaf"
     for _ in range(400):
@@ -211,7 +232,7 @@ def test_what_is_no_json_is_an_error() -> None:
     bottomless: Any = "leaf"
     for _ in range(100_000):
         bottomless = [bottomless]
-    for value in (object(), bottomless):
+    for value in (object(), bottomless, [2**70, float("nan")]):
         with pytest.raises(ValueError, match="JSON"):
             canonical(value)
     while isinstance(bottomless, list):
