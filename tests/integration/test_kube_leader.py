@@ -27,13 +27,6 @@ RENEW_DEADLINE_SECONDS = 10
 CANDIDATE = Path(__file__).parents[1] / "support" / "candidate.py"
 
 
-@pytest.fixture
-async def client(plane: ControlPlane) -> AsyncIterator[KubeClient]:
-    connected = await KubeClient.connect(str(plane.kubeconfig))
-    yield connected
-    await connected.close()
-
-
 class Candidate:
     """A candidate in this process; `told` are its callbacks."""
 

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 import pytest
 
 from tests.support.controlplane import wait_for
+from tests.support.definitions import definition
 from tests.support.running_operator import Operator, Team
 from tests.support.sink import Sink
 from tools.controlplane.plane import ControlPlane
@@ -33,17 +34,7 @@ MEGABYTE = "x" * 900_000
 @pytest.fixture(scope="module")
 def crd(plane: ControlPlane) -> Iterator[str]:
     """A kind whose objects hold anything; the path of a namespace's objects, with `%s` for the namespace."""
-    schema = {"type": "object", "properties": {"spec": {"x-kubernetes-preserve-unknown-fields": True}}}
-    names = {"plural": "nests", "singular": "nest", "kind": "Nest"}
-    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
-    spec = {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]}
-    manifest = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"nests.{GROUP}"},
-        "spec": spec,
-    }
-    plane.apply(json.dumps(manifest))
+    plane.apply(definition(GROUP, "Nest", {"spec": {"x-kubernetes-preserve-unknown-fields": True}}))
     plane.kubectl("wait", "--for=condition=Established", f"crd/nests.{GROUP}", "--timeout=20s")
     yield f"/apis/{GROUP}/v1/namespaces/%s/nests"
     plane.kubectl("delete", "crd", f"nests.{GROUP}", "--wait=false")

@@ -10,6 +10,7 @@ import yaml
 
 from eventsource_operator.api.checkpoint import Head, LedgerRef, SourceRef, TargetProgress, checkpoint_to_dict
 from eventsource_operator.core.conditions import Reason
+from tests.support.definitions import definition
 from tests.support.recorder import Recorder
 from tests.support.running_operator import SOURCES, Team
 from tools.controlplane.plane import ControlPlane
@@ -112,25 +113,6 @@ def follow_message(source: str, kind: str) -> Callable[[Stage], None]:
     return lambda stage: stage.run(str(stage.condition(source, kind)["message"]))
 
 
-def crd(group: str, kind: str) -> str:
-    """A namespaced kind of one version."""
-    plural = f"{kind.lower()}s"
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    return yaml.safe_dump(
-        {
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {"name": f"{plural}.{group}"},
-            "spec": {
-                "group": group,
-                "scope": "Namespaced",
-                "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
-                "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
-            },
-        }
-    )
-
-
 def watchable(stage: Stage, group: str, plural: str) -> None:
     """Lets the operator watch a kind, as docs/install.md says."""
     stage.plane.apply(
@@ -150,13 +132,13 @@ def watchable(stage: Stage, group: str, plural: str) -> None:
 
 def install(group: str, kind: str) -> Callable[[Stage], None]:
     """Installs a CRD."""
-    return lambda stage: void(stage.plane.apply(crd(group, kind)))
+    return lambda stage: void(stage.plane.apply(definition(group, kind)))
 
 
 def prepare_moving(stage: Stage) -> None:
     """A kind that is there at first."""
     watchable(stage, MOVING, "movings")
-    stage.plane.apply(crd(MOVING, "Moving"))
+    stage.plane.apply(definition(MOVING, "Moving"))
 
 
 def remove_crd(stage: Stage) -> None:
@@ -190,7 +172,7 @@ def broken_api(stage: Stage) -> None:
 def mend_api(stage: Stage) -> None:
     """The kind is served after all."""
     stage.plane.kubectl("delete", "apiservice", f"v1.broken.{GROUP}")
-    stage.plane.apply(crd(f"broken.{GROUP}", "Gadget"))
+    stage.plane.apply(definition(f"broken.{GROUP}", "Gadget"))
 
 
 def corrupt(stage: Stage) -> None:
