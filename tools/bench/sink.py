@@ -2,6 +2,9 @@
 
 Runs as a process of its own: `python -m tools.bench.sink PORT DELAY_SECONDS`. `GET /arrivals` returns and forgets
 `{marker: [unix seconds, …]}`.
+
+Not the server of `tests/support/sink.py`: that one runs in a thread of the tests, keeps whole requests and decodes
+them, and would be what is measured. This one finds the marker in the bytes and keeps a time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
 """An Argo Server that only records: what was sent, when, by whom. Runs in a pod of the operator's own image.
 
 `POST /api/v1/events/…` is kept in memory and answered as the real one does, `GET …/workflow-event-bindings/…`
-has one binding, `GET /records` gives everything back as JSON. Standard library only.
+has one binding, `GET /records` gives everything back as JSON.
+
+A program of one file for the standard library alone, and so not the server of `tests/support/sink.py`: nothing of the
+tests is in the image, and nothing that the operator is free to drop may be needed here.
 """
 
 import json

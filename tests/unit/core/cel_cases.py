@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from eventsource_operator.core.cel import (
-    compile_expression,
-)
+from eventsource_operator.core.cel import compile_expression
 
 OBJECT: dict[str, Any] = {
     "apiVersion": "v1",
@@ -22,11 +20,7 @@ OBJECT: dict[str, Any] = {
     "list": [1, 2, 3],
     "nothing": None,
 }
-
-
 OLD: dict[str, Any] = {**OBJECT, "status": {"phase": "Pending"}, "spec": {"replicas": 1}}
-
-
 CHANGED = ("data.LOG_LEVEL", "status.phase")
 
 
