@@ -21,7 +21,8 @@ from tests.chaos.kit import (
     until_watching,
 )
 from tests.support.controlplane import PlaneFactory, wait_for
-from tests.support.recorder import Fault, Recorder
+from tests.support.recorder import Recorder
+from tests.support.sink import Fault
 from tests.support.writer import Writer
 from tools.controlplane.plane import ControlPlane
 

@@ -12,8 +12,9 @@ import pytest
 
 from tests.chaos.conftest import Tell
 from tests.support.controlplane import wait_for
-from tests.support.recorder import Fault, Recorder
+from tests.support.recorder import Recorder
 from tests.support.running_operator import Operator
+from tests.support.sink import Fault
 from tests.support.writer import Writer
 from tools.controlplane.plane import ControlPlane
 

@@ -31,7 +31,7 @@ EVERYWHERE = (*SECRETS, OWN_TOKEN, SOURCE_TOKEN, "line-break-d2c4", PAYLOAD)
 class Echo(Sink):
     """Refuses what the source `refused` sends, and repeats in its answer all that it got."""
 
-    async def _take(self, request: web.Request) -> web.Response:
+    async def _take(self, request: web.Request) -> web.StreamResponse:
         answer = await super()._take(request)
         if not request.headers.get("X-Event-Source", "").endswith("/refused"):
             return answer

@@ -1,6 +1,8 @@
 """Each reason of a condition: brought about on the real control plane, told, and gone once its cause is mended.
 
-Told means: in the condition, with object, cause and remedy, and by a Kubernetes Event where one is promised.
+Told means: in the condition, with object, cause and remedy, and by a Kubernetes Event where one is promised. The module
+is long for its table: a row for each reason, to be read beside docs/conditions.md; what a row needs done is in
+`tests/support/reasons.py`.
 
 One operator with the rights that it is shipped with (but one, which a case grants again) serves all cases. They are
 played at the same time; what a case saw is asserted in a test of its own. The module is long because the table is.
@@ -43,9 +45,9 @@ from tests.support.reasons import (
     watch,
     watchable,
 )
-from tests.support.recorder import Fault, Recorder
+from tests.support.recorder import Recorder
 from tests.support.running_operator import SOURCES, Operator, Team
-from tests.support.sink import Sink
+from tests.support.sink import Fault, Sink
 from tools.controlplane.argo import create_namespace
 from tools.controlplane.pins import CHECKOUT
 from tools.controlplane.plane import ControlPlane

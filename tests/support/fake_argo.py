@@ -2,21 +2,22 @@
 
 What it answers on its own is held to the same contract tests as the real server
 (`tests/contract/test_basics.py`). Everything else is scripted: the next requests get the replies that
-were put in line.
+were put in line. It stays apart from `sink.py`, which takes events for granted: this one decodes no path, knows who
+may do what, and writes bytes that are no HTTP.
 """
 
 import asyncio
 import json
 import ssl
-import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
+
+from tests.support.loopback import LoopbackServer
 
 EVENTS = "/api/v1/events/"
 BINDINGS = "/api/v1/workflow-event-bindings/"
@@ -28,13 +29,14 @@ NOT_IMPLEMENTED = (501, {"code": 12, "message": "Not Implemented"})
 
 @dataclass(frozen=True)
 class Seen:
-    """A request as it arrived: the path is not decoded."""
+    """A request as it arrived: the path is not decoded, `port` is the client's end of the connection."""
 
     method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    port: int
 
 
 @dataclass(frozen=True)
@@ -55,73 +57,46 @@ class Reply:
     gap: float = 0.0
 
 
-class FakeArgo:
-    """Runs in a thread with an event loop of its own; use it as a context manager.
+class FakeArgo(LoopbackServer):
+    """Refuses and answers as the real server does.
 
     Args:
         namespaces: token → the namespaces that it has rights in; `*` for all.
         tls: serve HTTPS with this context.
 
     Attributes:
-        url: where it listens.
         seen: every request that arrived.
         bindings: namespace → manifests.
         always: the reply to every request that no other was put in line for.
     """
 
+    most = 1 << 30
+
     def __init__(
         self, namespaces: Mapping[str, tuple[str, ...]] | None = None, tls: ssl.SSLContext | None = None
     ) -> None:
-        self.url = ""
+        super().__init__(tls)
         self.seen: list[Seen] = []
         self.bindings: dict[str, list[dict[str, Any]]] = {}
         self.always: Reply | None = None
         self._namespaces = dict(namespaces or {})
-        self._tls = tls
         self._replies: deque[Reply] = deque()
-        self._loop = asyncio.new_event_loop()
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
         self._stop = asyncio.Event()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        if not self._started.wait(10):
-            raise RuntimeError("the fake did not start")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
 
     def reply(self, *replies: Reply) -> None:
         """Put answers in line for the next requests."""
         self._replies.extend(replies)
 
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._main())
-        self._loop.close()
+    def _routes(self, router: web.UrlDispatcher) -> None:
+        router.add_route("*", "/{rest:.*}", self._handle)
 
-    async def _main(self) -> None:
-        app = web.Application(client_max_size=1 << 30)
-        app.router.add_route("*", "/{rest:.*}", self._handle)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self._tls)
-        await site.start()
-        port = runner.addresses[0][1]
-        self.url = f"http{'s' if self._tls else ''}://127.0.0.1:{port}"
-        self._started.set()
-        await self._stop.wait()
-        for _ in range(
-            QUIET_ROUNDS
-        ):  # a connection that is accepted while the server closes would be lost open
+    async def _close(self) -> None:
+        self._stop.set()
+        for _ in range(QUIET_ROUNDS):  # a connection accepted while the server closes would be lost open
             await asyncio.sleep(0)
-        await runner.cleanup()
+        await super()._close()
         await self._close_connections()
+        self._stop.clear()
 
     async def _close_connections(self) -> None:
         """Ends what clients hold open: TLS connections, for one, would wait for their farewell."""
@@ -135,9 +110,10 @@ class FakeArgo:
             await asyncio.sleep(0.001)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        port = request.transport.get_extra_info("peername")[1] if request.transport is not None else 0
         body = await request.read()
         path = request.raw_path.partition("?")[0]
-        self.seen.append(Seen(request.method, path, dict(request.query), dict(request.headers), body))
+        self.seen.append(Seen(request.method, path, dict(request.query), dict(request.headers), body, port))
         reply = self._replies.popleft() if self._replies else self.always
         if reply is not None:
             return await self._scripted(request, reply)
