@@ -62,7 +62,12 @@ LEFT_OUT = (
 """The first starts an interpreter of its own, which would not see the mutant; the second measures time."""
 
 PROFILE = """
+import sys
+
 from hypothesis import HealthCheck, settings
+
+# Each mutated function is called through two others, and values nest two hundred levels deep.
+sys.setrecursionlimit(4000)
 
 # A mutant must not count as killed because the machine was busy.
 settings.register_profile("mutation", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -192,6 +192,7 @@ def test_wrong_expressions_are_refused_with_their_place(text: str, line: int, co
         compile_expression(text, "spec.watch[0].condition")
     error = caught.value
     assert hint in error.message
+    assert "expecting {" not in error.message, "the grammar's tokens help nobody"
     assert (error.line, error.column) == (line, column)
     assert error.field == "spec.watch[0].condition"
     assert str(error).startswith(f"line {line}, column {column}: ")

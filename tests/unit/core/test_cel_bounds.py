@@ -225,8 +225,25 @@ def test_a_compiler_that_breaks_is_an_error(
         raise error
 
     monkeypatch.setattr(cel, "compile", broken)
-    with pytest.raises(CelError, match=message):
+    with pytest.raises(CelError, match=message) as caught:
         compile_expression("true", "f")
+    assert (caught.value.field, caught.value.line, caught.value.column) == ("f", 1, 1)
+
+
+def test_a_long_message_of_the_compiler_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_text: str) -> object:
+        raise ValueError("ERROR: <input>:1:2: " + "x" * 300)
+
+    monkeypatch.setattr(cel, "compile", broken)
+    with pytest.raises(CelError) as caught:
+        compile_expression("true", "f")
+    assert len(caught.value.message) == 200
+
+
+def test_a_long_key_is_cut() -> None:
+    key = "k" * 101
+    with pytest.raises(CelRuntimeError, match=r"^no such key: k{99}…; guard it"):
+        evaluate(f"object['{key}']")
 
 
 def test_values_of_unknown_types_are_errors() -> None:
@@ -234,7 +251,7 @@ def test_values_of_unknown_types_are_errors() -> None:
         def execute(self, _context: object) -> object:
             return object()
 
-    with pytest.raises(CelRuntimeError, match="which JSON does not have"):
+    with pytest.raises(CelRuntimeError, match="is a value of another type, which JSON does not"):
         Expression("true", "f", Result(), cel_scan.Scan()).evaluate("Added", None, None, None)
 
 

@@ -36,6 +36,7 @@ def test_an_expression_tells_what_it_reads() -> None:
         ("object.spec.containers[0].image", {"object": {"spec": {"containers": None}}}),
         (r"object.data['a\'b']", {"object": {"data": None}}),
         ("object.data['''x''']", {"object": {"data": None}}),
+        ('object.data["""x"""]', {"object": {"data": None}}),
         ("'k' in object.data && ('l' in object.data)", {"object": {"data": {"k": None, "l": None}}}),
         ("'k' in object.data.keys.map(k, k)", {"object": {"data": {"keys": None}}}),
         ("'a' + 'k' in object.data", {"object": {"data": None}}),
@@ -44,6 +45,29 @@ def test_an_expression_tells_what_it_reads() -> None:
 )
 def test_only_what_is_read_is_converted(text: str, wanted: Any) -> None:
     assert cel_scan.scan(text, VARIABLES, cel_functions.names()).roots == wanted
+
+
+class _Given:
+    """A compiled program that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.context: Any = None
+
+    def execute(self, context: Any) -> bool:
+        self.context = context
+        return True
+
+
+def test_no_more_than_what_is_read_goes_in() -> None:
+    obj = {"data": {"env": "prod", "other": "x"}, "spec": {}}
+    old = {"data": {"env": "test", "other": "x"}, "spec": {}}
+    text = "object.data.env == 'x' && oldObject.data.env == 'y' && has(object.status)"
+    program = _Given()
+    expression = Expression(text, "f", program, cel_scan.scan(text, VARIABLES, cel_functions.names()))
+
+    assert expression.condition("Modified", obj, old, None)
+    assert program.context == {"object": {"data": {"env": "prod"}}, "oldObject": {"data": {"env": "test"}}}
+    assert (expression.text, expression.field) == (text, "f")
 
 
 NAMES = st.sampled_from(["data", "env", "nope", "spec", "a.b"])
