@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
+import uvloop
+
 from eventsource_operator.argo import ArgoClient, ArgoError, AsyncArgoClient, ServerConfig
 from eventsource_operator.argo.protocol import BindingPage, EventRequest, WorkflowEventBinding
 
@@ -61,10 +63,10 @@ class RequestsClient:
             return list(pool.map(send, events))
 
 
-class AiohttpClient:
+class AsyncioClient:
     def __init__(self, config: ServerConfig) -> None:
         self.client = AsyncArgoClient(config)
-        self._runner = asyncio.Runner()
+        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)  # the operator's loop
 
     def receive_event(self, namespace: str, discriminator: str = "", body: Any = None, **options: Any) -> Any:
         return self._runner.run(self.client.receive_event(namespace, discriminator, body, **options))
@@ -109,5 +111,5 @@ class AiohttpClient:
 
 TRANSPORTS: dict[str, Callable[[ServerConfig], Client]] = {
     "requests": RequestsClient,
-    "aiohttp": AiohttpClient,
+    "asyncio": AsyncioClient,
 }

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from eventsource_operator.argo.aiohttp_transport import AsyncArgoClient
+from eventsource_operator.argo.asyncio_transport import AsyncArgoClient
 from eventsource_operator.argo.config import ServerConfig
 from eventsource_operator.core.gate import Gate
 

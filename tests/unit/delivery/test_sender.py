@@ -8,7 +8,7 @@ import pytest
 
 from eventsource_operator.api.eventsource import DispatchErrors
 from eventsource_operator.api.spec import ChangeType
-from eventsource_operator.argo.aiohttp_transport import AsyncArgoClient
+from eventsource_operator.argo.asyncio_transport import AsyncArgoClient
 from eventsource_operator.argo.config import ServerConfig
 from eventsource_operator.argo.errors import ArgoError, Unreachable
 from eventsource_operator.core.budget import Budget

@@ -1,21 +1,19 @@
 """The asynchronous client: the operator's hot path.
 
-Nothing of aiohttp leaves this module: its exceptions are turned into `ArgoError`s outside of their `except`
-blocks, so that not even the context of a traceback leads to a request with its token and body.
+What travels is made here, how it travels is `http1`'s. Its exceptions are turned into `ArgoError`s outside of their
+`except` blocks, so that not even the context of a traceback leads to a request with its token and body.
 """
 
+import asyncio
 import inspect
-import io
 import time
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
-import aiohttp
-from yarl import URL
-
-from eventsource_operator.argo import protocol
+from eventsource_operator.argo import http1, protocol
 from eventsource_operator.argo.config import ServerConfig, tls_context
 from eventsource_operator.argo.errors import (
     ArgoError,
@@ -34,15 +32,11 @@ from eventsource_operator.argo.protocol import (
     WorkflowEventBinding,
 )
 
-KEEPALIVE_SECONDS = 20.0
-"""Idle connections are closed after this, before the proxies that commonly stand in between close theirs
-(60 s); the Argo Server itself closes none."""
-
 _DONE = b"{}"
 """What the real server answers to an event."""
 
-_BIG_BODY = 1 << 20
-"""Bytes; larger bodies are handed to aiohttp as a stream, which it then sends in pieces."""
+_PORTS = {"http": 80, "https": 443}
+_WANTED = frozenset(name.encode() for name in protocol.WANTED_HEADERS)
 
 
 class AsyncArgoClient:
@@ -60,10 +54,22 @@ class AsyncArgoClient:
 
     def __init__(self, config: ServerConfig, *, connection_limit: int = 0) -> None:
         self._config = config
-        self._base = config.base
-        self._limit = connection_limit
-        self._tls = tls_context(config)
-        self._session: aiohttp.ClientSession | None = None
+        parts = urlsplit(config.base)
+        self._path = parts.path
+        self._head = (
+            f"Host: {parts.netloc}\r\nUser-Agent: {config.user_agent}\r\n"
+            "Accept: application/json\r\nAccept-Encoding: identity\r\n"
+        )
+        self._pool = http1.Pool(
+            http1.Address(
+                parts.hostname or "",
+                parts.port or _PORTS[parts.scheme],
+                tls_context(config),
+                config.connect_timeout,
+                config.timeout,
+            )
+        )
+        self._places = asyncio.Semaphore(connection_limit) if connection_limit else None
         self._closed = False
         self._fixed_authorization: str | None = None
         self._token = config.token if callable(config.token) else None
@@ -81,8 +87,7 @@ class AsyncArgoClient:
     async def close(self) -> None:
         """Close the connections. Requests under way end with `Unreachable`; new ones are refused."""
         self._closed = True
-        if self._session is not None:
-            await self._session.close()
+        await self._pool.close()
 
     def invalidate(self) -> None:
         """Tell the token's callable, if it caches, that its token was refused."""
@@ -173,81 +178,56 @@ class AsyncArgoClient:
     async def _send(self, call: Call, authorization: str | None) -> Answer:
         if self._closed:
             raise RuntimeError("the client is closed")
-        session = self._session or self._open()
-        headers = dict(call.headers)
-        body = call.body
-        if authorization is not None:
-            headers["Authorization"] = authorization
-        if body is not None:
-            headers["Content-Type"] = "application/json"
+        request = self._request(call, authorization)
+        repeatable = call.body is None
         try:
-            async with session.request(
-                call.method,
-                URL(self._base + call.target, encoded=True),
-                data=io.BytesIO(body) if body is not None and len(body) > _BIG_BODY else body,
-                headers=headers,
-                allow_redirects=False,
-            ) as response:
-                content = await _read(response, call.most)
-                if content == _DONE and response.status == HTTPStatus.OK:
-                    return Answer(response.status, content)
-                kept = {
-                    name: response.headers[name]
-                    for name in protocol.WANTED_HEADERS
-                    if name in response.headers
-                }
-                return Answer(response.status, content, kept, call.secrets(authorization))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            if self._places is None:
+                reply = await self._pool.exchange(request, call.most, repeatable=repeatable)
+            else:
+                async with self._places:
+                    reply = await self._pool.exchange(request, call.most, repeatable=repeatable)
+        except http1.WireError as error:
             failure = _failure(error, self._config)
+        else:
+            if reply.body == _DONE and reply.status == HTTPStatus.OK:
+                return Answer(reply.status, reply.body)
+            kept = {
+                name.decode(): value.decode("latin-1") for name, value in reply.headers if name in _WANTED
+            }
+            return Answer(reply.status, reply.body, kept, call.secrets(authorization))
         raise failure
 
-    def _open(self) -> aiohttp.ClientSession:
-        """Made at the first request, inside of the event loop that uses it."""
-        config = self._config
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self._limit,
-                keepalive_timeout=KEEPALIVE_SECONDS,
-                ssl=self._tls if self._tls is not None else True,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": config.user_agent, "Accept": "application/json"},
-            timeout=aiohttp.ClientTimeout(total=config.timeout, sock_connect=config.connect_timeout),
-            trust_env=False,
-        )
-        return self._session
+    def _request(self, call: Call, authorization: str | None) -> bytes:
+        """Head and body, as bytes.
+
+        Raises:
+            InvalidArgument: a header that HTTP cannot carry, above all one that would become two.
+        """
+        extra = "".join([f"{name}: {value}\r\n" for name, value in call.headers.items()])
+        lines = len(call.headers)
+        if not extra.isascii() or "\0" in extra or extra.count("\n") != lines or extra.count("\r") != lines:
+            raise InvalidArgument("headers", "hold what HTTP cannot carry")
+        head = f"{call.method} {self._path}{call.target} HTTP/1.1\r\n{self._head}{extra}"
+        if authorization is not None:
+            head += f"Authorization: {authorization}\r\n"
+        if call.body is None:
+            return f"{head}\r\n".encode("ascii")
+        head += f"Content-Type: application/json\r\nContent-Length: {len(call.body)}\r\n\r\n"
+        return head.encode("ascii") + call.body
 
 
-async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The body, bounded: what answers may not be an Argo Server."""
-    length = response.content_length
-    if length is not None and length <= most and "content-encoding" not in response.headers:
-        return await response.read()
-    content = bytearray()
-    async for chunk in response.content.iter_any():
-        content += chunk
-        if len(content) > most:
-            response.close()
-            return bytes(content[:most])  # cut off, hence no JSON, hence not the Argo Server's
-    return bytes(content)
-
-
-def _failure(error: Exception, config: ServerConfig) -> ArgoError:
-    """What a failed exchange means. Texts of the library are used where they hold nothing but the address."""
-    if isinstance(error, TimeoutError):
-        if isinstance(error, aiohttp.ConnectionTimeoutError):
+def _failure(error: http1.WireError, config: ServerConfig) -> ArgoError:
+    """What a failed exchange means; its text is the system's, and holds nothing but the address."""
+    match error:
+        case http1.TimeoutWireError(connecting=True):
             return Unreachable(f"no connection within {config.connect_timeout:g} s", timeout=True)
-        return Unreachable(f"no answer within {config.timeout:g} s", timeout=True)
-    if isinstance(error, aiohttp.ClientSSLError):
-        return Unreachable(f"TLS: {getattr(error, 'certificate_error', None) or error}", tls=True)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return Unreachable(f"cannot connect: {error.os_error}")
-    if isinstance(
-        error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | aiohttp.ClientPayloadError
-    ):
-        return Unreachable("the connection was closed before the whole answer came")
-    if isinstance(error, aiohttp.ClientResponseError):
-        return Unavailable("the answer is not HTTP as the Argo Server speaks it")
-    if isinstance(error, ValueError):
-        return InvalidArgument("headers", "hold what HTTP cannot carry")
-    return Unreachable(f"the request failed: {type(error).__name__}")
+        case http1.TimeoutWireError():
+            return Unreachable(f"no answer within {config.timeout:g} s", timeout=True)
+        case http1.ConnectError(tls=True):
+            return Unreachable(f"TLS: {error}", tls=True)
+        case http1.ConnectError():
+            return Unreachable(f"cannot connect: {error}")
+        case http1.MalformedError():
+            return Unavailable("the answer is not HTTP as the Argo Server speaks it")
+        case _:
+            return Unreachable("the connection was closed before the whole answer came")
