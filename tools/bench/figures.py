@@ -73,21 +73,24 @@ class Target:
         limit: the bound; a multiple of the peer's median where ``peer`` is given.
         at_least: whether the bound is a lower one.
         peer: whom it is measured against; empty for an absolute bound.
+        of: whose figure it is.
     """
 
     figure: str
     limit: float
     at_least: bool = False
     peer: str = ""
+    of: str = "operator"
 
     @property
     def text(self) -> str:
         """For the table."""
         sign = "≥" if self.at_least else "≤"
+        name = self.figure if self.of == "operator" else f"{self.figure}, {self.of},"
         if self.peer:
             share = "" if self.limit == 1 else f"{self.limit * 100:g} % of "
-            return f"{self.figure} {sign} {share}{self.peer}'s"
-        return f"{self.figure} {sign} {self.limit:g}"
+            return f"{name} {sign} {share}{self.peer}'s"
+        return f"{name} {sign} {self.limit:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +117,9 @@ class Verdict:
         }  # fmt: skip
 
 
-def judge(target: Target, peers: Mapping[str, Summary], mine: str = "operator") -> Verdict:
+def judge(target: Target, peers: Mapping[str, Summary]) -> Verdict:
     """Holds the medians against a target."""
-    value = _median(peers, mine, target.figure)
+    value = _median(peers, target.of, target.figure)
     bound: float | None = target.limit
     if target.peer:
         other = _median(peers, target.peer, target.figure)

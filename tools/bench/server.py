@@ -21,6 +21,8 @@ from tools.bench.peers import Command, operator, process, wait_until
 from tools.controlplane.plane import ControlPlane
 
 NAMESPACE = "bench-b4"
+WIDE = "operator, wide"
+"""The operator with as many requests in flight (`delivery.maxConcurrency`) as was best for the bare client."""
 _API = f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}"
 _TEMPLATE = {
     "apiVersion": "argoproj.io/v1alpha1",
@@ -94,7 +96,7 @@ def measure(plane: ControlPlane, peer: str, sizes: Load, senders: int, log: Path
     with watched(plane, log) as arrivals:
         if peer == "bare":
             return _bare(plane, sizes.events, senders, arrivals)
-        return _operator(plane, sizes, arrivals, log)
+        return _operator(plane, sizes, senders if peer == WIDE else 0, arrivals, log)
 
 
 def _bare(plane: ControlPlane, events: int, senders: int, arrivals: Arrivals) -> Round:
@@ -102,14 +104,16 @@ def _bare(plane: ControlPlane, events: int, senders: int, arrivals: Arrivals) ->
     return _counted(sent, arrivals)
 
 
-def _operator(plane: ControlPlane, sizes: Load, arrivals: Arrivals, log: Path) -> Round:
+def _operator(plane: ControlPlane, sizes: Load, senders: int, arrivals: Arrivals, log: Path) -> Round:
+    """``senders``: requests in flight; 0 leaves it to the default."""
     token = log.with_name("argo.token")
     token.touch(mode=0o600)
     token.write_text(plane.argo_token, encoding="ascii")
     command = operator(plane, NAMESPACE, plane.argo_url, "--argo-token-file", str(token))
     path = f"{cluster.eventsources(NAMESPACE)}/bench-0"
     merge = "application/merge-patch+json"
-    cluster.add_sources(plane, NAMESPACE, 1, {**SPEC, "suspend": True})
+    delivery = {"delivery": {"maxConcurrency": senders}} if senders else {}
+    cluster.add_sources(plane, NAMESPACE, 1, {**SPEC, **delivery, "suspend": True})
     try:
         with process(command, log) as running:
 

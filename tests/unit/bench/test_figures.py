@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tools.bench.figures import Round, Summary, Target, faults, judge, percentile, slope, summary
 from tools.bench.growth import growth, series
+from tools.bench.suite import turns
 
 NUMBERS = st.floats(min_value=-1e6, max_value=1e6)
 
@@ -110,3 +111,29 @@ def test_growth_is_told_per_object_and_per_source() -> None:
 
 def test_growth_of_one_size_alone_is_not_told() -> None:
     assert growth({"100 objects": {"resident MiB": 80.0}}) == {}
+
+
+@pytest.mark.parametrize(
+    ("peers", "number", "expected"),
+    [
+        (("a", "b", "c"), 1, ["a", "b", "c"]),
+        (("a", "b", "c"), 2, ["b", "c", "a"]),
+        (("a", "b", "c"), 3, ["c", "a", "b"]),
+        (("a", "b", "c"), 4, ["a", "b", "c"]),
+        (("a",), 7, ["a"]),
+        ((), 1, []),
+    ],
+)
+def test_another_one_begins_each_round(peers: tuple[str, ...], number: int, expected: list[str]) -> None:
+    assert turns(peers, number) == expected
+
+
+def test_a_target_of_another_column() -> None:
+    peers = {
+        name: summary([{"per second": value}])
+        for name, value in (("bare", 100.0), ("operator", 90.0), ("w", 96.0))
+    }
+    target = Target("per second", 0.95, at_least=True, peer="bare", of="w")
+    assert target.text == "per second, w, ≥ 95 % of bare's"
+    verdict = judge(target, peers)
+    assert (verdict.value, verdict.bound, verdict.met) == (96.0, 95.0, True)
