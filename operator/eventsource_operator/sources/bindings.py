@@ -16,6 +16,9 @@ from eventsource_operator.delivery.sender import CredentialsError
 _FAILED_SECONDS = 5.0
 """How long a listing that failed counts: shared by all who ask at once, and soon tried again."""
 
+_KEPT_SECONDS = 2 * 86400.0
+"""How long a listing that nobody asked for again is kept: twice the longest resync."""
+
 
 class Listing(NamedTuple):
     """What a listing found, or why it failed and what to do (``error``); ``at`` is wall clock, ``taken`` monotonic.
@@ -64,7 +67,7 @@ class BindingsBoard:
         ``refresh`` is awaited before the server is asked, for all who share the answer: it reads credentials again.
         """
         key = _Key(endpoint.key, namespace, label_selector, field_selector)
-        entry = self._entries.setdefault(key, _Entry(asyncio.Lock()))
+        entry = self._entries.get(key) or self._add(key)
         async with entry.lock:
             known = entry.listing
             if known is not None:
@@ -75,6 +78,15 @@ class BindingsBoard:
                 await refresh(endpoint)
             entry.listing = await self._list(endpoint, key)
             return entry.listing
+
+    def _add(self, key: _Key) -> _Entry:
+        """A new entry takes the place of those that nobody needs any more: namespaces come and go."""
+        oldest = time.monotonic() - _KEPT_SECONDS
+        for other, entry in tuple(self._entries.items()):
+            if not entry.lock.locked() and entry.listing is not None and entry.listing.taken < oldest:
+                del self._entries[other]
+        entry = self._entries[key] = _Entry(asyncio.Lock())
+        return entry
 
     async def _list(self, endpoint: Endpoint, key: _Key) -> Listing:
         self.lists += 1

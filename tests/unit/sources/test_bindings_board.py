@@ -66,3 +66,20 @@ async def test_who_wants_it_fresh_has_credentials_read_first(server: Server) -> 
     await ask(board, server)
     await ask(board, server, max_age=0.0)
     assert server.calls == ["refresh", "list a"] * 2
+
+
+async def test_what_nobody_asks_for_any_more_is_forgotten(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Namespaces come and go; what is asked for while the old go stays."""
+    now = 1000.0
+    monkeypatch.setattr("eventsource_operator.sources.bindings.time.monotonic", lambda: now)
+    board = BindingsBoard()
+    await ask(board, server, "gone")
+    now += 172_000
+    await ask(board, server, "stays")
+    now += 900
+    await ask(board, server, "new")
+    assert [key.namespace for key in board._entries] == ["stays", "new"]
+    await ask(board, server, "stays", max_age=86_400)
+    assert server.calls.count("list stays") == 1
