@@ -127,6 +127,7 @@ def test_documented_limits_and_functions_are_the_real_ones() -> None:
         ("bytes('abc')", base64.b64encode(b"abc").decode()),
         ("{'a': b'x', 1: true, false: [1.5]}", {"a": "eA==", "1": True, "false": [1.5]}),
         ("base64.decode('eA==')", "eA=="),
+        ("{'a': 1}.a + 'abc'.size()", 4),
         ("{type: changed}", {"Modified": list(CHANGED)}),
         ("null", None),
     ],
@@ -185,6 +186,8 @@ def test_what_is_not_known() -> None:
         ("object.x.matches('a') || object.x.matches('(a{500}){50}')", 1, 35, "too large, or repeat too much"),
         ("object.x.matches('\\\\w{150}{40,50}')", 1, 10, "too large, or repeat too much"),
         ("1 + .object.data", 1, 5, "write it without the dot"),
+        ("'a' in .object.data", 1, 8, "write it without the dot"),
+        ("object.math.abs(1)", 1, 13, "undeclared function 'abs'"),
     ],
 )
 def test_wrong_expressions_are_refused_with_their_place(text: str, line: int, column: int, hint: str) -> None:

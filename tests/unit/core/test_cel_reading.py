@@ -40,6 +40,8 @@ def test_an_expression_tells_what_it_reads() -> None:
         ("'k' in object.data && ('l' in object.data)", {"object": {"data": {"k": None, "l": None}}}),
         ("'k' in object.data.keys.map(k, k)", {"object": {"data": {"keys": None}}}),
         ("'a' + 'k' in object.data", {"object": {"data": None}}),
+        ("type == 'x' && 'k' in object.data", {"type": None, "object": {"data": {"k": None}}}),
+        ("'k' in object.data[type]", {"type": None, "object": {"data": None}}),
         ("type in object.data", {"type": None, "object": {"data": None}}),
     ],
 )
