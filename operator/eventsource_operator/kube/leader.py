@@ -3,7 +3,7 @@
 What is added to `kubernetes.aio.leaderelection`:
 
 - `is_leader` is a comparison of two numbers that turns false by itself, so that a process
-  that was stopped (SIGSTOP, a frozen node) and wakes up after its lease sends nothing;
+  that was stopped (SIGSTOP, a frozen or suspended machine) and wakes up after its lease sends nothing;
 - a term ends as soon as somebody else is seen to hold the lease, and is never resumed;
 - a clean stop clears the holder, and standbys look each second, so one takes over at once;
 - a standby counts the 15 s from the last moment at which the renewal it saw can not have
@@ -41,8 +41,14 @@ _POLL_SECONDS = 1.0  # how often a standby looks
 _HEAD_START_SECONDS = 1.0  # to take the lease, read the checkpoints and send
 _RELEASE_SECONDS = 5.0
 _NEVER = float("-inf")
+_BOOT_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # Linux alone has it
 
 Callback = Callable[[], Awaitable[None]]
+
+
+def elapsed() -> float:
+    """Seconds that also pass while the machine is suspended, which `time.monotonic` leaves out on Linux."""
+    return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
 
 
 class Leadership:
@@ -57,7 +63,7 @@ class Leadership:
         on_started: Callback,
         on_stopped: Callback,
         identity: str | None = None,
-        now: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = elapsed,
     ) -> None:
         """Nothing is asked before `run`.
 
@@ -69,7 +75,7 @@ class Leadership:
                 the term, is cancelled at its end. What it raises ends `run`.
             on_stopped: Called after a term was lost; not after `release`.
             identity: Unique name of this candidate; None: `hostname_uuid`.
-            now: Monotonic seconds, counting on while the process is stopped.
+            now: Seconds that never go back, and count on while the process or the machine is stopped.
         """
         self.identity = identity or f"{socket.gethostname()}_{uuid.uuid4()}"
         self._lock = LeaseLock(client, name, namespace, self.identity)
@@ -180,7 +186,7 @@ class _Election(LeaderElection):  # type: ignore[misc]  # the package has no usa
     """The package's elector for one term.
 
     Attributes:
-        deadline: Monotonic time up to which the lease is certainly ours.
+        deadline: Time, by ``now``, up to which the lease is certainly ours.
     """
 
     def __init__(self, config: Any, now: Callable[[], float]) -> None:
@@ -189,7 +195,7 @@ class _Election(LeaderElection):  # type: ignore[misc]  # the package has no usa
         self._now = now
         self._leading = False
         self._polled = now()
-        self._wall_offset = time.time() - time.monotonic()
+        self._wall_offset = time.time() - elapsed()
 
     async def acquire(self) -> bool:
         """As the package's, looking each second, and exactly when the lease expires."""
@@ -233,6 +239,6 @@ class _Election(LeaderElection):  # type: ignore[misc]  # the package has no usa
 
     def _follow_clock(self) -> None:
         """Move the package's wall-clock observation along when the wall clock was set."""
-        offset = time.time() - time.monotonic()
+        offset = time.time() - elapsed()
         self.observed_time_milliseconds += round((offset - self._wall_offset) * 1000)
         self._wall_offset = offset

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import time
 from typing import Any
 
 import pytest
@@ -230,6 +231,31 @@ async def test_leadership_ends_by_itself_when_the_clock_passes_the_deadline() ->
     assert leads()
     clock.now += 0.02
     assert not leads()
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_the_time_of_a_suspended_machine_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an hour of suspension the clock that Linux calls monotonic has not moved; the lease has run out."""
+    lease = "/apis/coordination.k8s.io/v1/namespaces/a/leases"
+    api = FakeApi({f"POST {lease}": {}})
+
+    async def nothing() -> None:
+        pass
+
+    one = Leadership(api.client(), namespace="a", name="l", on_started=nothing, on_stopped=nothing)
+
+    def leads() -> bool:
+        return one.is_leader
+
+    running = asyncio.create_task(one.run())
+    await wait_for_async(leads, 5, "the lease")
+    real = time.clock_gettime
+    monkeypatch.setattr(
+        time, "clock_gettime", lambda clock: real(clock) + 3600 * (clock == time.CLOCK_BOOTTIME)
+    )
+    assert not leads()
+    monkeypatch.undo()
     running.cancel()
     await asyncio.wait({running})
 
