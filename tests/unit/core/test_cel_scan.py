@@ -35,6 +35,10 @@ def _scan(text: str) -> Scan:
             "([1] + [2]).all(y, 1 + 1 > y).all(x, true)",
             {"size": 27, "literal": 2, "made": 2, "macros": 1, "sums": 2, "joined": 2},
         ),
+        (
+            "[1 + 1 + 1 - 1].all(x, true)",
+            {"size": 16, "literal": 2, "made": 1, "macros": 1, "sums": 2, "joined": 2},
+        ),
         ("[1].map(1, 2)", {"size": 10, "literal": 2, "made": 1, "builds": True}),
         ("[1].all(true)", {"size": 8, "literal": 1, "made": 1}),
     ],
@@ -77,7 +81,9 @@ def test_what_is_read(text: str, reads: list[Read]) -> None:
         ("1 + object" + ".a" * 198, ".a"),
         ("object" + ".a" * 199, ".a"),
         ("[object" + ".a" * 198 + ", object" + ".a" * 198, ".a"),
+        ("object.a.a.a + object" + ".a" * 198, ".a"),
         ("1" + " + 1" * 199, " + 1"),
+        ("type" + " in type" * 199, " in type"),
         ("(" * 24 + "1" + " + 1" * 175, " + 1"),
     ],
 )
@@ -87,6 +93,14 @@ def test_the_deepest_expressions(deepest: str, one_more: str) -> None:
     assert problem is not None
     assert problem.fatal
     assert "deeper than 200 levels" in problem.message
+
+
+@pytest.mark.parametrize("opener", ["(", "[", "{"])
+def test_the_most_brackets(opener: str) -> None:
+    assert _scan(opener * 24).problem is None
+    problem = _scan(opener * 25).problem
+    assert problem is not None
+    assert (problem.at, problem.fatal) == (24, True)
 
 
 @pytest.mark.parametrize(
