@@ -49,6 +49,7 @@ MODULES = (
     "paths",
     "redaction",
     "selectors",
+    "shallow",
     "target",
     "text",
     "times",
