@@ -132,7 +132,7 @@ def test_a_name_that_is_taken_is_a_duplicate_absorbed(client: Client, cluster: C
     assert client.receive_event(cluster.namespace, body={"id": "1"}) == {}
     error = refused(client, cluster.namespace, {"id": "1"})
     assert len(error.reasons) == 2
-    assert (error.already_exists, error.transient) == (True, False)
+    assert (error.already_exists, error.transient, error.made_up) == (True, False, frozenset())
     assert set(cluster.workflows()) == {"v-1", "w-1"}
 
 
@@ -155,6 +155,11 @@ def test_without_a_name_each_event_makes_a_workflow(client: Client, cluster: Clu
     names = list(cluster.workflows())
     assert len(names) == 2
     assert all(name.startswith("wait-") and len(name) == len("wait-12345") for name in names)
+    # What such a name looks like when it is taken: the server makes up another one each time.
+    cluster.bind(binding("fixed", workflow_name="payload.name"))
+    for name in names:
+        error = refused(client, cluster.namespace, {"name": name})
+        assert (error.already_exists, error.made_up) == (True, frozenset({name}))
 
 
 def test_a_namespace_that_does_not_exist_takes_events(connect: Connect, plane: ControlPlane) -> None:

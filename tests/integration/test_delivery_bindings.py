@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -30,8 +31,9 @@ def _template(team: Team, name: str) -> None:
     _make(team, "WorkflowTemplate", "workflowtemplates", name, spec)
 
 
-def _binding(team: Team, name: str) -> None:
-    submit = {"workflowTemplateRef": {"name": name}, "metadata": {"name": f"'{name}-' + payload.id"}}
+def _binding(team: Team, name: str, workflow: str = "") -> None:
+    named = workflow or f"'{name}-' + payload.id"
+    submit = {"workflowTemplateRef": {"name": name}, "metadata": {"name": named}}
     spec = {"event": {"selector": "discriminator == 'two'"}, "submit": submit}
     _make(team, "WorkflowEventBinding", "workfloweventbindings", name, spec)
 
@@ -52,6 +54,10 @@ def _source(team: Team) -> dict[str, Any]:
 def _deliveries(team: Team) -> dict[str, Any]:
     found: dict[str, Any] = _source(team).get("status", {}).get("deliveries", {})
     return found
+
+
+def _delivered(team: Team, number: int) -> bool:
+    return bool(_deliveries(team).get("delivered") == number)
 
 
 def _replay(team: Team, value: str) -> None:
@@ -103,3 +109,26 @@ def test_a_fix_and_a_replay_make_what_the_broken_binding_owed_and_nothing_twice(
     assert set(workflows) == good | {f"broken-{failure['id']}"}
     assert first.items() <= workflows.items(), "the good one was made once"
     assert "eventsource-operator.dev/replay" not in _source(team)["metadata"].get("annotations", {})
+
+
+def test_a_name_of_the_binding_that_looks_made_up_is_a_duplicate_once_it_comes_again(
+    team: Team, on_argo: Operator
+) -> None:
+    """One Workflow for each object, by a name that may be one that the server made up: the event is sent again."""
+    _template(team, "good")
+    _binding(team, "good", "'app-' + 'x7k2q'")
+    retry = {"limit": 2, "backoffSeconds": 0.1, "maxBackoffSeconds": 0.1}
+    spec = {"watch": [{"names": ["app"]}], "event": {"discriminator": "two"}, "delivery": {"retry": retry}}
+    team.source("two", spec)
+    team.put("app", {"n": "0"})
+    for number in (1, 2):
+        if number > 1:
+            team.patch("app", {"data": {"n": str(number)}})
+        wait_for(
+            partial(_delivered, team, number),
+            20,
+            f"{number} delivered",
+            lambda: (_source(team), on_argo.tail()),
+        )
+    assert set(_workflows(team)) == {"app-x7k2q"}
+    assert (_deliveries(team).get("failed", 0), _deliveries(team).get("failures", [])) == (0, [])

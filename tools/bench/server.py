@@ -42,6 +42,7 @@ _BINDING = {
         "event": {"selector": "payload?.data?.object?.data?.marker != nil"},
         "submit": {
             "workflowTemplateRef": {"name": "bench"},
+            "metadata": {"name": '"w-" + payload.data.object.data.marker'},
             "arguments": {
                 "parameters": [{"name": "marker", "valueFrom": {"event": "payload.data.object.data.marker"}}]
             },

@@ -145,7 +145,10 @@ class Dispatch(ArgoError):
 
     Attributes:
         reasons: best effort split of the server's text, whose reasons are joined by single spaces.
-        already_exists: every reason says that the Workflow's name is taken: a duplicate was absorbed.
+        already_exists: every reason says that the Workflow's name is taken: a duplicate was absorbed, unless the
+            name was made up.
+        made_up: those of the taken names that look as if the server had made them up. Then there is no Workflow of this
+            event, unless the next answer has the same name: the server makes up another one each time.
         transient: a reason may go away by itself; unknown reasons count as such.
     """
 
@@ -157,6 +160,7 @@ class Dispatch(ArgoError):
         *,
         reasons: tuple[str, ...] = (),
         already_exists: bool = False,
+        made_up: frozenset[str] = frozenset(),
         transient: bool = True,
         status: int | None = 500,
         code: int | None = 13,
@@ -166,6 +170,7 @@ class Dispatch(ArgoError):
         super().__init__(message, status=status, code=code, details=details, retry_after=retry_after)
         self.reasons = tuple(clean(reason, MAX_MESSAGE_CHARS) for reason in reasons)
         self.already_exists = already_exists
+        self.made_up = made_up
         self.transient = transient
 
 

@@ -36,7 +36,13 @@ _WAITING = {Decision.TRANSIENT: "ServerUnreachable", Decision.OVERLOADED: "Serve
 
 
 def decide(
-    error: ArgoError, policy: DispatchErrors, *, retries: int, limit: int, others_succeed: bool
+    error: ArgoError,
+    policy: DispatchErrors,
+    *,
+    retries: int,
+    limit: int,
+    others_succeed: bool,
+    taken: frozenset[str] = frozenset(),
 ) -> Outcome:
     """Decides.
 
@@ -47,10 +53,11 @@ def decide(
         limit: ``delivery.retry.limit``.
         others_succeed: another event was delivered to this server since this one last failed. Then a failure that
             looks like the server's is this event's own: an event that breaks a proxy must not wait for ever.
+        taken: ``Dispatch.made_up`` of the answer before, when this event was refused for taken names.
     """
     decision = error.decision
     if isinstance(error, Dispatch):
-        return _dispatch(error, policy, retries, limit)
+        return _dispatch(error, policy, retries, limit, taken)
     if decision is Decision.UNAUTHORIZED:
         return Outcome(Verdict.HOLD, "Unauthorized")
     if decision is Decision.FORBIDDEN:
@@ -70,10 +77,17 @@ def decide(
     return Outcome(Verdict.FAIL, "Rejected")
 
 
-def _dispatch(error: Dispatch, policy: DispatchErrors, retries: int, limit: int) -> Outcome:
-    if error.already_exists:
+def _dispatch(
+    error: Dispatch, policy: DispatchErrors, retries: int, limit: int, taken: frozenset[str]
+) -> Outcome:
+    """A name that the server made up and that was taken by chance is no duplicate: this event has no Workflow yet.
+
+    Such a name differs each time; one that comes again is the binding's own, however it looks.
+    """
+    if error.already_exists and error.made_up <= taken:
         return Outcome(Verdict.ABSORBED, "AlreadyExists")
-    again = policy is DispatchErrors.RETRY or (policy is DispatchErrors.RETRY_TRANSIENT and error.transient)
+    transient = error.transient or bool(error.made_up - taken)
+    again = policy is DispatchErrors.RETRY or (policy is DispatchErrors.RETRY_TRANSIENT and transient)
     if not again:
         return Outcome(Verdict.FAIL, "DispatchFailed")
     return (

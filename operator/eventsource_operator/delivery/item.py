@@ -26,6 +26,7 @@ class Item:
         "retries",
         "settle",
         "size",
+        "taken",
     )
 
     def __init__(
@@ -42,6 +43,8 @@ class Item:
         self.retries = 0
         self.mark = -1
         """The endpoint's count of successes when this event last failed; -1: it did not yet."""
+        self.taken: frozenset[str] = frozenset()
+        """The made-up names that were taken when this event was last refused for that."""
         self.remaining: set[str] | None = None
         """Broadcast: namespaces that have not acknowledged it; None before the first try."""
 

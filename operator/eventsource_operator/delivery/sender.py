@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from eventsource_operator.api.eventsource import DispatchErrors
-from eventsource_operator.argo.errors import ArgoError, Unauthorized, Unreachable
+from eventsource_operator.argo.errors import ArgoError, Dispatch, Unauthorized, Unreachable
 from eventsource_operator.argo.protocol import EventRequest, event_request
 from eventsource_operator.core.budget import Budget
 from eventsource_operator.core.gate import Gate
@@ -268,7 +268,10 @@ class Sender:
             retries=item.retries,
             limit=policy.retry_limit,
             others_succeed=others,
+            taken=item.taken,
         )
+        if isinstance(error, Dispatch):
+            item.taken = error.made_up
         item.mark = endpoint.successes
         if outcome.slow_down:
             self._limit.overload(time.monotonic(), sent_at)

@@ -204,6 +204,27 @@ def test_what_a_dispatch_error_says(reasons: list[str], already_exists: bool, tr
     assert len(error.reasons) == len(reasons)
 
 
+@pytest.mark.parametrize(
+    ("name", "made_up"),
+    [
+        ("wait-x7k2q", True),
+        ("my.template-00000", True),
+        ("hello.abcde", True),
+        ("w-0123456789abcdef0123456789abcdef", False),
+        ("w-1", False),
+        ("x7k2q", False),
+        ("-x7k2q", False),
+        ("wait-x7k2", False),
+        ("wait-x7k2qq", False),
+        ("wait-X7k2q", False),
+    ],
+)
+def test_names_that_the_server_may_have_made_up(name: str, *, made_up: bool) -> None:
+    error = dispatch(TAKEN.replace('"w"', f'"{name}"'), TAKEN)
+    assert error.already_exists
+    assert error.made_up == ({name} if made_up else set())
+
+
 def test_reasons_of_an_unknown_form_stay_together() -> None:
     assert split_reasons("failed to dispatch event: [a b c]") == ("a b c",)
     hidden = dispatch(TAKEN + " something else went wrong")

@@ -113,6 +113,15 @@ def test_a_duplicate_is_success(fake: FakeArgo) -> None:
     assert json.loads(run(send, fake, "argo", "1", "-o", "json").stdout)["result"] == "duplicate"
 
 
+def test_a_made_up_name_that_is_taken_is_no_success(fake: FakeArgo) -> None:
+    """The server made no Workflow of it."""
+    message = 'failed to dispatch event: [failed to create workflow: workflows.argoproj.io "w-x7k2q" already exists]'
+    fake.always = Reply(500, json.dumps({"code": 13, "message": message}).encode())
+    result = run(send, fake, "argo", "1")
+    assert result.exit_code == 1
+    assert "already exists" in result.output
+
+
 def test_send_as_json(fake: FakeArgo) -> None:
     result = run(send, fake, "argo", "1", "-o", "json")
     assert json.loads(result.stdout) == {

@@ -114,6 +114,51 @@ def test_a_workflow_that_exists_already_is_as_good_as_delivered(policy: Dispatch
     assert of(error, policy, retries) == Outcome(Verdict.ABSORBED, "AlreadyExists")
 
 
+ABSORBED = Outcome(Verdict.ABSORBED, "AlreadyExists")
+AGAIN = Outcome(Verdict.RETRY, "DispatchFailed")
+FAILED = Outcome(Verdict.FAIL, "DispatchFailed")
+
+
+@pytest.mark.parametrize(
+    ("policy", "made_up", "taken", "expected"),
+    [
+        (TRANSIENT, {"w-aaaaa"}, set(), AGAIN),
+        (RETRY, {"w-aaaaa"}, set(), AGAIN),
+        (NEVER, {"w-aaaaa"}, set(), FAILED),
+        (TRANSIENT, {"w-aaaaa"}, {"w-aaaaa"}, ABSORBED),
+        (NEVER, {"w-aaaaa"}, {"w-aaaaa"}, ABSORBED),
+        (TRANSIENT, {"w-bbbbb"}, {"w-aaaaa"}, AGAIN),
+        (TRANSIENT, {"w-aaaaa"}, {"w-aaaaa", "v-bbbbb"}, ABSORBED),
+        (TRANSIENT, {"w-aaaaa", "v-bbbbb"}, {"w-aaaaa"}, AGAIN),
+        (TRANSIENT, set(), {"w-aaaaa"}, ABSORBED),
+    ],
+)
+def test_a_made_up_name_that_is_taken_is_no_duplicate_until_it_comes_again(
+    policy: DispatchErrors, made_up: set[str], taken: set[str], expected: Outcome
+) -> None:
+    """Else an event whose Workflow was never made would count as delivered."""
+    error = Dispatch(
+        "failed to dispatch event: [x]", already_exists=True, transient=False, made_up=frozenset(made_up)
+    )
+    found = decide(error, policy, retries=0, limit=LIMIT, others_succeed=False, taken=frozenset(taken))
+    assert found == expected
+
+
+def test_names_that_are_taken_again_and_again_exhaust_the_retries() -> None:
+    error = Dispatch("x", already_exists=True, transient=False, made_up=frozenset({"w-aaaaa"}))
+    assert of(error, retries=LIMIT) == Outcome(Verdict.FAIL, "RetriesExhausted")
+
+
+@pytest.mark.parametrize(
+    ("taken", "expected"), [(frozenset(), AGAIN), (frozenset({"w-aaaaa"}), FAILED)], ids=["first", "again"]
+)
+def test_a_made_up_name_beside_a_broken_binding(taken: frozenset[str], expected: Outcome) -> None:
+    """The broken one is not mended by sending again, the other one is."""
+    error = Dispatch("x", already_exists=False, transient=False, made_up=frozenset({"w-aaaaa"}))
+    found = decide(error, TRANSIENT, retries=0, limit=LIMIT, others_succeed=False, taken=taken)
+    assert found == expected
+
+
 @given(st.integers(1, 10_000), st.floats(0.001, 60), st.floats(0, 3600), st.floats(0, 1))
 def test_a_pause_is_within_a_quarter_of_its_nominal_length(
     attempt: int, first: float, more: float, roll: float

@@ -10,7 +10,7 @@ from eventsource_operator.api.eventsource import DispatchErrors
 from eventsource_operator.api.spec import ChangeType
 from eventsource_operator.argo.asyncio_transport import AsyncArgoClient
 from eventsource_operator.argo.config import ServerConfig
-from eventsource_operator.argo.errors import ArgoError, Unreachable
+from eventsource_operator.argo.errors import ArgoError, Dispatch, Unreachable
 from eventsource_operator.core.budget import Budget
 from eventsource_operator.core.event import Change, Event
 from eventsource_operator.delivery.endpoint import Endpoint, EndpointKey
@@ -28,9 +28,12 @@ class Told:
 
     names: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    absorbed: list[str] = field(default_factory=list)
 
-    def delivered(self, item: Item, *, absorbed: bool) -> None:  # noqa: ARG002 - the listener's shape
+    def delivered(self, item: Item, *, absorbed: bool) -> None:
         self.names.append(item.key)
+        if absorbed:
+            self.absorbed.append(item.key)
 
     def failed(self, item: Item, reason: str, message: str) -> None:  # noqa: ARG002 - the listener's shape
         self.failures.append(reason)
@@ -91,3 +94,21 @@ async def test_a_probe_that_ends_in_an_unforeseen_way_does_not_keep_the_door_shu
     assert "unforeseen" in caplog.text
     await sender.stop(0)
     assert not endpoint.outage.closed
+
+
+def name_taken(name: str) -> Dispatch:
+    return Dispatch("taken", already_exists=True, transient=False, made_up=frozenset({name}))
+
+
+@pytest.mark.parametrize(
+    ("names", "absorbed"), [(["w-aaaaa"], []), (["w-aaaaa", "w-bbbbb"], []), (["w-aaaaa", "w-aaaaa"], ["a"])]
+)
+async def test_an_event_whose_workflow_got_a_taken_name_by_chance_is_sent_again(
+    names: list[str], absorbed: list[str]
+) -> None:
+    told, endpoint = Told(), ScriptedEndpoint(*(name_taken(name) for name in names))
+    sender = Sender("team/source", POLICY, endpoint, Budget(100, 10**6), told, lambda: True)
+    sender.push(item("a"))
+    await wait_for_async(lambda: told.names, 20, "the event delivered")
+    assert (told.names, told.failures, told.absorbed) == (["a"], [], absorbed)
+    await sender.stop(0)

@@ -31,9 +31,13 @@ _BEGINNINGS = (
 _SPLIT = re.compile("(?<!:) (?=" + "|".join(re.escape(beginning) for beginning in _BEGINNINGS) + ")")
 
 _ALREADY_EXISTS = re.compile(
-    r'(failed to create workflow: )?workflows\.argoproj\.io "[^" ]+" already exists'
+    r'(failed to create workflow: )?workflows\.argoproj\.io "(?P<name>[^" ]+)" already exists'
     r"(, the server was not able to generate a unique name for the object)?"
 )
+
+_MADE_UP = re.compile(r"\S+[-.][a-z0-9]{5}")
+"""How a name ends that the server made up, for want of one in the binding: `generateName`, which is the template's name
+and a dash out of the box, and five characters at random (argo-workflows, `util.RandSuffix`)."""
 
 # Expressions are evaluated in the server's memory: their failures do not depend on time or network. What a
 # validation or an admission webhook decided does not either, whatever words its explanation holds.
@@ -68,10 +72,12 @@ def dispatch_error(message: str, **facts: Any) -> Dispatch:
     """
     message = _CAST.sub("unable to cast the expression's result to bool", message)  # it quotes the payload
     reasons = split_reasons(message)
+    found = [_ALREADY_EXISTS.fullmatch(reason) for reason in reasons]
     return Dispatch(
         message,
         reasons=reasons,
-        already_exists=bool(reasons) and all(says_already_exists(reason) for reason in reasons),
+        already_exists=bool(reasons) and all(found),
+        made_up=frozenset(one["name"] for one in found if one and _MADE_UP.fullmatch(one["name"])),
         transient=any(is_transient(reason) for reason in reasons) or not reasons,
         **facts,
     )
