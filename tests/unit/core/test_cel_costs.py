@@ -188,12 +188,13 @@ def test_the_expression_alone_may_be_too_much(scan: Scan) -> None:
 
 
 def test_what_does_not_count() -> None:
-    """A long text where nothing is summed or split; the innermost variable where there is nothing."""
+    """A long text where nothing is summed or split; a variable where there is nothing; eight reads without macros."""
     text = "x" * (MAX_STEPS + 1)
     Budget(Scan(macros=1)).check({"object": text})
     Budget(Scan(macros=1, reads=[_read("object", 0)])).check({"object": [0] * MAX_STEPS, "t": text})
     Budget(Scan(macros=1, reads=[_read("", 1)], builds=True)).check({"object": {}})
     Budget(Scan(patterns=[Pattern("", MAX_PATTERNS, 0, 0)])).check({})
+    Budget(Scan(reads=[_read("o", 0, "a", "b", "c")] * 8)).check({"o": [0] * 100_000})
     Budget(Scan(macros=17)).check({"object": "x"})
     Budget(Scan(macros=17, functions={"flatten"})).check({"object": "x"})
 

@@ -19,6 +19,7 @@ VARIABLES = frozenset({"type", "object", "oldObject", "changed"})
 
 def test_an_expression_tells_what_it_reads() -> None:
     assert compile_expression("object.data.env == 'x'", "f").variables == {"object"}
+    assert compile_expression("true", "spec.watch[0].condition").field == "spec.watch[0].condition"
     assert compile_expression("object != oldObject || changed == [type]", "f").variables == VARIABLES
     assert compile_expression("[1].exists(object, object == 1)", "f").variables == frozenset()
 
