@@ -1,6 +1,7 @@
 """The wire of the hot path against servers that say what real ones do, and what none should.
 
-Each on both event loops: the operator's, and the standard one of users of the library.
+Each on both event loops: the operator's, and the standard one of users of the library. The module is long because each
+case is one script of what a server says, and the server that says it stands beside them.
 """
 
 import asyncio
