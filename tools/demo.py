@@ -2,8 +2,8 @@
 
 Every line that begins with `$` is run by a shell exactly as it is printed, and what follows is what it printed:
 the page cannot show anything that did not happen. The only shortcut is that the demo waits for its own background
-operator, so that one that ends early is told at once instead of after a deadline. The module is long because the demo is
-one story, read from top to bottom.
+operator, so that one that ends early is told at once instead of after a deadline. The module is long because the demo
+is one story, read from top to bottom.
 
 Exit codes: 0 after the proof (`--once`) or when a person ends the demo after it; 1 when something did not happen,
 with the evidence; 130 when it was interrupted before the proof.
