@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 
 from tests.support.controlplane import wait_for
-from tests.support.running_operator import Operator, Team
+from tests.support.running_operator import SOURCES, Operator, Team
 from tests.support.sink import Sink
 from tools.controlplane.plane import ControlPlane
 
@@ -222,3 +222,23 @@ def test_tail_shows_an_event_within_a_second(shown: Team, sink: Sink) -> None:
         finally:
             tail.terminate()
             reader.join(PATIENCE)
+
+
+def test_what_waits_is_shown_although_nothing_else_happens(shown: Team, operator: Operator) -> None:
+    """In the status and as a metric, long before the next resync: a source that is suspended delivers nothing."""
+    shown.source("waits", {"watch": [{"names": ["w-*"]}], "suspend": True}, ready=False)
+    shown.until("waits", "Watching", "True")
+    path = f"{SOURCES}/namespaces/{shown.name}/eventsources/waits"
+
+    def pending() -> int:
+        status = shown.plane.api.request("GET", path)["status"]
+        return int(status["deliveries"].get("pending", 0))
+
+    def measure(number: int) -> float:
+        fact = time.monotonic()
+        shown.put(f"w-{number}", {})
+        wait_for(lambda: pending() == number + 1, PATIENCE, "what waits in the status", operator.tail)
+        return time.monotonic() - fact
+
+    within(2 * SOON, measure)
+    assert re.search(rf'_pending{{source="{shown.name}/waits"}} [1-3]\.0', operator.metrics())

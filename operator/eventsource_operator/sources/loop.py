@@ -289,12 +289,13 @@ class SourceLoop:
 
     # ------------------------------------------------------------- checkpoint
     def tick(self, now: float) -> None:
-        """Begins to write the position when it is time; called often, for all sources by one clock.
+        """Begins to write what it is time to write; called often, for all sources by one clock.
 
         A timer of its own for each source would wake the process hundreds of times a second for nothing. What is
         acknowledged first after a start, or after an idle time, is written soon: who is killed again and again must
         get ahead, not repeat all since the first kill.
         """
+        self.teller.tick(now)
         if now < self._save_at or (self._saving is not None and not self._saving.done()):
             return
         interval = self.services.settings.position_interval

@@ -22,6 +22,10 @@ _log = logging.getLogger(__name__)
 RESOURCE: Final = Resource("eventsource-operator.dev", "v1alpha1", "EventSource", "eventsources")
 
 
+_WAITING_SECONDS = 1.0
+"""How long what waits may differ from what was told before that alone is told: most events are gone sooner."""
+
+
 class Teller:
     """Writes one source's status."""
 
@@ -31,6 +35,8 @@ class Teller:
         self._state = state
         self._written = before
         self._told_at = float("-inf")
+        self._pending = 0
+        self._differs_at = float("inf")
         self._said: dict[str, str] = {}
 
     @property
@@ -52,12 +58,22 @@ class Teller:
                 _log.warning("the status could not be written: %s", error, extra={"source": self.source.name})
                 self.source.changed.set()
 
+    def tick(self, now: float) -> None:
+        """Notes what has begun to wait where nothing else happens: suspended, or a server that does not answer."""
+        if self.source.pending == self._pending:
+            self._differs_at = float("inf")
+        elif now - self._differs_at >= _WAITING_SECONDS:
+            self.source.changed.set()
+        else:
+            self._differs_at = min(now, self._differs_at)
+
     async def tell(self) -> None:
         """Writes the status when it differs from what was written last."""
         source = self.source
         server = source.sender.endpoint.key.url if source.sender is not None else ""
         status = build_status(self.obj, source, self._state, before=self._written, server=server)
-        source.metrics.pending.set(source.pending)
+        self._pending = source.pending
+        source.metrics.pending.set(self._pending)
         self._announce(status)
         if status == self._written or not self.services.may_send():
             return
