@@ -107,12 +107,16 @@ def _value(verdict: Mapping[str, Any]) -> str:
 
 # --------------------------------------------------------------------- documentation
 def document(report: Mapping[str, Any], docs: Path = DOCS) -> list[Path]:
-    """Writes the figures into the documentation; returns the files."""
-    written = [docs / "benchmarks.md", docs / "limits.md"]
+    """Writes the figures into the documentation, and the few that sum it up into the README beside it.
+
+    Returns the files.
+    """
+    written = [docs / "benchmarks.md", docs / "limits.md", docs.parent / "README.md"]
     charts = list(plots(report, docs))
     pictures = [f"\n![{path.stem.replace('-', ' ')}]({path.name})" for path in charts]
     replace_block(written[0], "\n".join([*_benchmarks(report), *pictures]))
     replace_block(written[1], "\n".join(_limits(report)))
+    replace_block(written[2], "\n".join(_front(report)))
     return written + charts
 
 
@@ -216,3 +220,30 @@ def _limits(report: Mapping[str, Any]) -> Iterator[str]:
         found = report["results"].get(name, {}).get("peers", {}).get(peer, {}).get(figure)
         if found is not None:
             yield f"| {found['median']:g} | {text} | `./dev bench {name}` |"
+
+
+_FRONT = (
+    ("B1", "p50 ms", "ms from a change to its event, the median at 50 changes a second"),
+    ("B1", "p99 ms", "the same, for 99 of 100"),
+    ("B2", "CPU ms per change", "ms of processor time for a change, in a burst of 1,000"),
+    ("B3", "per second", "events a second to a server that takes 100 ms for each"),
+    ("B1", "resident MiB", "MiB of memory with 50 objects"),
+    ("B5", "resident MiB", "MiB of memory with 10,000 objects"),
+    ("B4", "per second", "Workflows a second through the real argo-server"),
+)
+_FRONT_PEERS = {
+    "operator": "this operator", "knative": "Knative's adapter", "naive": "15 lines of Kopf",
+    "bare": "a client that only sends",
+}  # fmt: skip
+
+
+def _front(report: Mapping[str, Any]) -> Iterator[str]:
+    """The few figures that sum it up."""
+    yield f"Measured {report['date']}, {report['machine']['cores']} cores.\n"
+    yield f"| | {' | '.join(_FRONT_PEERS.values())} |\n|---|{'---:|' * len(_FRONT_PEERS)}"
+    for name, figure, text in _FRONT:
+        peers = report["results"].get(name, {}).get("peers", {})
+        if figure in peers.get("operator", {}):
+            cells = [peers.get(peer, {}).get(figure) for peer in _FRONT_PEERS]
+            shown = ["" if each is None else f"{each['median']:g}" for each in cells]
+            yield f"| {text} | {' | '.join(shown)} |"

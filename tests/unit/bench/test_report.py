@@ -75,17 +75,23 @@ def test_a_peer_that_cannot_be_measured_costs_the_others_nothing() -> None:
 
 
 def test_the_documentation_gets_the_figures_between_its_marks(tmp_path: Path) -> None:
-    for name in ("benchmarks.md", "limits.md"):
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    for name in ("docs/benchmarks.md", "docs/limits.md", "README.md"):
         (tmp_path / name).write_text(
             f"before\n{report.BEGIN}\nSTALE\n{report.END}\nafter\n", encoding="utf-8"
         )
     for _ in range(2):  # the second time changes nothing more
-        written = report.document(good(), tmp_path)
-    text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
+        written = report.document(good(), docs)
+    text = (docs / "benchmarks.md").read_text(encoding="utf-8")
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "STALE" not in text
     assert "| B1 | p50 ms ≤ knative's | 0.5 = 0.83 of 0.6 | met |" in text
+    readme = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "STALE" not in readme
+    assert "the median at 50 changes a second | 0.5 | 0.6 |  |  |" in readme
+    assert "argo-server" not in readme, "what was not measured has no row"
     assert {path.name for path in written if path.suffix == ".svg"} == {
         "benchmarks-resident-objects.svg",
         "benchmarks-cpu-objects.svg",
