@@ -37,7 +37,9 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--add", action="store_true", help="keep what the report has of other benchmarks")
     parser.add_argument(
-        "--docs", action="store_true", help="write the report into docs/benchmarks.md, limits.md, README.md, plots"
+        "--docs",
+        action="store_true",
+        help="write the report into docs/benchmarks.md, limits.md, README.md, plots",
     )
     parser.add_argument(
         "--show", action="store_true", help="run nothing: show (and with --docs write) the report"
