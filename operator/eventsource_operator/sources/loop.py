@@ -295,7 +295,8 @@ class SourceLoop:
         acknowledged first after a start, or after an idle time, is written soon: who is killed again and again must
         get ahead, not repeat all since the first kill.
         """
-        self.teller.tick(now)
+        if self.source.stirred:
+            self.teller.tick(now)
         if now < self._save_at or (self._saving is not None and not self._saving.done()):
             return
         interval = self.services.settings.position_interval

@@ -55,6 +55,8 @@ class Source:
         """Something that the status tells has changed."""
         self.wake = asyncio.Event()
         """Something that the loop decides about has changed."""
+        self.stirred = False
+        """Something was submitted since what waits was last compared with what was told."""
         self.waiting: set[Tracker] = set()
         self._recent: OrderedDict[str, None] | None = None
 
@@ -123,6 +125,7 @@ class Source:
         item = Item(lane, event, change, settle, now, now + quiet if quiet else 0.0)
         if not quiet:
             item.slim()
+        self.stirred = True
         sender.push(item)
 
     def evaluation_failed(self, change: Change, field: str, message: str) -> None:

@@ -62,6 +62,7 @@ class Teller:
         """Notes what has begun to wait where nothing else happens: suspended, or a server that does not answer."""
         if self.source.pending == self._pending:
             self._differs_at = float("inf")
+            self.source.stirred = False
         elif now - self._differs_at >= _WAITING_SECONDS:
             self.source.changed.set()
         else:
