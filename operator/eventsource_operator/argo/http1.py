@@ -208,11 +208,11 @@ class _Connection(asyncio.Protocol):
 
     def _begin(self, most: int) -> None:
         self._most = most
-        self._size = 0
+        self._cut = False
         self._unread = 0
         self._in_body = False
         self._headers: list[tuple[bytes, bytes]] = []
-        self._body: list[bytes] = []
+        self._body = bytearray()
 
     async def exchange(self, request: bytes, most: int, deadline: float) -> Reply:
         """As `Pool.exchange`; ``deadline`` in the loop's time."""
@@ -252,7 +252,7 @@ class _Connection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._reusable = reusable
             status = self._parser.get_status_code()
-            self._waiter.set_result(Reply(status, self._headers, b"".join(self._body)))
+            self._waiter.set_result(Reply(status, self._headers, bytes(self._body)))
 
     # ------------------------------------------------------- asyncio.Protocol
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -271,7 +271,6 @@ class _Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail(MalformedError("not HTTP/1"))
-            self._reusable = False
         if not self._in_body and self._unread > _MAX_HEAD:
             self._fail(MalformedError("endless headers"))
 
@@ -298,13 +297,13 @@ class _Connection(asyncio.Protocol):
         self._in_body = True
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
-        self._size += len(body)
-        if self._size <= self._most:
-            self._body.append(body)
-        else:
-            self._body = [b"".join((*self._body, body))[: self._most]]
-            self._finish(reusable=False)
+        """A piece of the body; what comes behind the bound is left out, in however many pieces it comes."""
+        room = self._most - len(self._body)
+        if not self._cut:
+            self._body += body[:room]
+            if len(body) > room:
+                self._cut = True
+                self._finish(reusable=False)
 
     def on_message_complete(self) -> None:
         """The whole answer is there, or an interim one, behind which the answer follows."""

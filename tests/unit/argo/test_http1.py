@@ -276,6 +276,19 @@ def test_the_body_is_bounded(run: Run, size: int) -> None:
     run(main())
 
 
+def test_the_body_is_bounded_in_however_many_pieces_it_comes(run: Run) -> None:
+    """A server may send its rest in pieces of one byte, many to a segment: none may cost as much as the whole."""
+    most = 16 << 20
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = head + b"%x\r\n" % most + b"x" * most + b"\r\n" + b"1\r\ny\r\n" * 200_000
+
+    async def main() -> None:
+        async with served(answer) as (_, pool):
+            assert (await pool.exchange(ASKED, most)).body == b"x" * most
+
+    run(main())
+
+
 def test_a_kept_connection_that_the_server_closed(run: Run) -> None:
     """A question is asked again, once; an event is not: the server may have acted on it."""
 
