@@ -213,13 +213,19 @@ _LIMITS = (
 )
 
 
+def _median(report: Mapping[str, Any], name: str, peer: str, figure: str) -> str:
+    """As text; empty where it was not measured."""
+    found = report["results"].get(name, {}).get("peers", {}).get(peer, {}).get(figure)
+    return "" if found is None else f"{found['median']:g}"
+
+
 def _limits(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"Measured {report['date']}, {report['machine']['cores']} cores.\n"
     yield "| | | from |\n|---:|---|---|"
     for name, peer, figure, text in _LIMITS:
-        found = report["results"].get(name, {}).get("peers", {}).get(peer, {}).get(figure)
-        if found is not None:
-            yield f"| {found['median']:g} | {text} | `./dev bench {name}` |"
+        found = _median(report, name, peer, figure)
+        if found:
+            yield f"| {found} | {text} | `./dev bench {name}` |"
 
 
 _FRONT = (
@@ -242,8 +248,6 @@ def _front(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"Measured {report['date']}, {report['machine']['cores']} cores.\n"
     yield f"| | {' | '.join(_FRONT_PEERS.values())} |\n|---|{'---:|' * len(_FRONT_PEERS)}"
     for name, figure, text in _FRONT:
-        peers = report["results"].get(name, {}).get("peers", {})
-        if figure in peers.get("operator", {}):
-            cells = [peers.get(peer, {}).get(figure) for peer in _FRONT_PEERS]
-            shown = ["" if each is None else f"{each['median']:g}" for each in cells]
-            yield f"| {text} | {' | '.join(shown)} |"
+        if _median(report, name, "operator", figure):
+            cells = [_median(report, name, peer, figure) for peer in _FRONT_PEERS]
+            yield f"| {text} | {' | '.join(cells)} |"

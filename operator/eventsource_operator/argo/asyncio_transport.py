@@ -8,6 +8,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
@@ -69,7 +70,9 @@ class AsyncArgoClient:
                 config.timeout,
             )
         )
-        self._places = asyncio.Semaphore(connection_limit) if connection_limit else None
+        self._places: AbstractAsyncContextManager[None] = (
+            asyncio.Semaphore(connection_limit) if connection_limit else nullcontext()
+        )
         self._closed = False
         self._fixed_authorization: str | None = None
         self._token = config.token if callable(config.token) else None
@@ -179,13 +182,9 @@ class AsyncArgoClient:
         if self._closed:
             raise RuntimeError("the client is closed")
         request = self._request(call, authorization)
-        repeatable = call.body is None
         try:
-            if self._places is None:
-                reply = await self._pool.exchange(request, call.most, repeatable=repeatable)
-            else:
-                async with self._places:
-                    reply = await self._pool.exchange(request, call.most, repeatable=repeatable)
+            async with self._places:
+                reply = await self._pool.exchange(request, call.most, repeatable=call.body is None)
         except http1.WireError as error:
             failure = _failure(error, self._config)
         else:

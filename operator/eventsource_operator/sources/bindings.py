@@ -19,6 +19,9 @@ _FAILED_SECONDS = 5.0
 _KEPT_SECONDS = 2 * 86400.0
 """How long a listing that nobody asked for again is kept: twice the longest resync."""
 
+_TIDY_SECONDS = 600.0
+"""Between looks for such: a start with a thousand namespaces must not look through all for each."""
+
 
 class Listing(NamedTuple):
     """What a listing found, or why it failed and what to do (``error``); ``at`` is wall clock, ``taken`` monotonic.
@@ -51,6 +54,7 @@ class BindingsBoard:
 
     def __init__(self) -> None:
         self._entries: dict[_Key, _Entry] = {}
+        self._tidied_at = float("-inf")
         self.lists = 0
 
     async def listing(
@@ -81,10 +85,13 @@ class BindingsBoard:
 
     def _add(self, key: _Key) -> _Entry:
         """A new entry takes the place of those that nobody needs any more: namespaces come and go."""
-        oldest = time.monotonic() - _KEPT_SECONDS
-        for other, entry in tuple(self._entries.items()):
-            if not entry.lock.locked() and entry.listing is not None and entry.listing.taken < oldest:
-                del self._entries[other]
+        now = time.monotonic()
+        if now - self._tidied_at >= _TIDY_SECONDS:
+            self._tidied_at = now
+            for other, entry in tuple(self._entries.items()):
+                taken = now if entry.listing is None or entry.lock.locked() else entry.listing.taken
+                if now - taken > _KEPT_SECONDS:
+                    del self._entries[other]
         entry = self._entries[key] = _Entry(asyncio.Lock())
         return entry
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -211,15 +212,16 @@ async def test_without_an_election_one_leads_from_start_to_release() -> None:
     await running
 
 
-async def test_leadership_ends_by_itself_when_the_clock_passes_the_deadline() -> None:
-    clock = Clock()
+@contextlib.asynccontextmanager
+async def leading(**options: Any) -> AsyncIterator[Callable[[], bool]]:
+    """A leader, as a question whether it still is."""
     lease = "/apis/coordination.k8s.io/v1/namespaces/a/leases"
     api = FakeApi({f"POST {lease}": {}})
 
     async def nothing() -> None:
         pass
 
-    one = Leadership(api.client(), namespace="a", name="l", on_started=nothing, on_stopped=nothing, now=clock)
+    one = Leadership(api.client(), namespace="a", name="l", on_started=nothing, on_stopped=nothing, **options)
 
     def leads() -> bool:
         return one.is_leader
@@ -227,37 +229,31 @@ async def test_leadership_ends_by_itself_when_the_clock_passes_the_deadline() ->
     assert not leads()
     running = asyncio.create_task(one.run())
     await wait_for_async(leads, 5, "the lease")
-    clock.now += 9.99
-    assert leads()
-    clock.now += 0.02
-    assert not leads()
-    running.cancel()
-    await asyncio.wait({running})
+    try:
+        yield leads
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+
+
+async def test_leadership_ends_by_itself_when_the_clock_passes_the_deadline() -> None:
+    clock = Clock()
+    async with leading(now=clock) as leads:
+        clock.now += 9.99
+        assert leads()
+        clock.now += 0.02
+        assert not leads()
 
 
 async def test_the_time_of_a_suspended_machine_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """After an hour of suspension the clock that Linux calls monotonic has not moved; the lease has run out."""
-    lease = "/apis/coordination.k8s.io/v1/namespaces/a/leases"
-    api = FakeApi({f"POST {lease}": {}})
-
-    async def nothing() -> None:
-        pass
-
-    one = Leadership(api.client(), namespace="a", name="l", on_started=nothing, on_stopped=nothing)
-
-    def leads() -> bool:
-        return one.is_leader
-
-    running = asyncio.create_task(one.run())
-    await wait_for_async(leads, 5, "the lease")
-    real = time.clock_gettime
-    monkeypatch.setattr(
-        time, "clock_gettime", lambda clock: real(clock) + 3600 * (clock == time.CLOCK_BOOTTIME)
-    )
-    assert not leads()
-    monkeypatch.undo()
-    running.cancel()
-    await asyncio.wait({running})
+    async with leading() as leads:
+        real = time.clock_gettime
+        monkeypatch.setattr(
+            time, "clock_gettime", lambda clock: real(clock) + 3600 * (clock == time.CLOCK_BOOTTIME)
+        )
+        assert not leads()
+        monkeypatch.undo()
 
 
 async def test_no_configuration_is_told_with_the_remedy() -> None:

@@ -72,12 +72,12 @@ def dispatch_error(message: str, **facts: Any) -> Dispatch:
     """
     message = _CAST.sub("unable to cast the expression's result to bool", message)  # it quotes the payload
     reasons = split_reasons(message)
-    found = [_ALREADY_EXISTS.fullmatch(reason) for reason in reasons]
+    names = [taken_name(reason) for reason in reasons]
     return Dispatch(
         message,
         reasons=reasons,
-        already_exists=bool(reasons) and all(found),
-        made_up=frozenset(one["name"] for one in found if one and _MADE_UP.fullmatch(one["name"])),
+        already_exists=bool(reasons) and all(names),
+        made_up=frozenset(name for name in names if _MADE_UP.fullmatch(name)),
         transient=any(is_transient(reason) for reason in reasons) or not reasons,
         **facts,
     )
@@ -89,13 +89,14 @@ def split_reasons(message: str) -> tuple[str, ...]:
     return tuple(_SPLIT.split(text)) if text else ()
 
 
-def says_already_exists(reason: str) -> bool:
-    """Whether a reason is one name that is taken, and nothing else.
+def taken_name(reason: str) -> str:
+    """The name of a reason that is one name which is taken, and nothing else; empty for any other.
 
     A second reason that was not split off would hide in the same text, so the text has to be of the one
     form that the API server writes.
     """
-    return bool(_ALREADY_EXISTS.fullmatch(reason))
+    found = _ALREADY_EXISTS.fullmatch(reason)
+    return found["name"] if found else ""
 
 
 def is_transient(reason: str) -> bool:
@@ -103,7 +104,7 @@ def is_transient(reason: str) -> bool:
 
     Words are looked for outside of quotes: a template may be called `timeout-handler`.
     """
-    if says_already_exists(reason) or _OF_THE_BINDING.match(reason):
+    if taken_name(reason) or _OF_THE_BINDING.match(reason):
         return False
     words = _QUOTED.sub('""', reason)
     return bool(_TRANSIENT.search(words)) or not _PERMANENT.search(words)
